@@ -1,0 +1,37 @@
+/** A timer that can be cancelled; cancelling twice, or after it ran, does nothing. */
+export interface Timer {
+  cancel(): void
+}
+
+/**
+ * Where time comes from. Everything that looks at the time takes one, so that tests decide what time it is.
+ */
+export interface Clock {
+  /** Milliseconds since the epoch. It may step, forwards and backwards, when the machine's clock is set. */
+  now(): number
+  /**
+   * Runs `task` once, `delayMs` from now or later. It does not keep the process alive.
+   * A delay may be as long as one likes; whoever waits for a time of day looks at {@link Clock.now} again when it runs.
+   */
+  schedule(delayMs: number, task: () => void): Timer
+}
+
+// setTimeout takes a signed 32-bit number, and runs at once for anything larger. An hour also notices clock steps.
+const longestDelayMs = 3_600_000
+
+/** The clock of the machine. */
+export const systemClock: Clock = Object.freeze({
+  now: () => Date.now(),
+  schedule(delayMs: number, task: () => void): Timer {
+    let left = Math.max(0, delayMs)
+    let timeout: NodeJS.Timeout
+    const wait = (): void => {
+      const next = Math.min(left, longestDelayMs)
+      left -= next
+      timeout = setTimeout(left > 0 ? wait : task, next)
+      timeout.unref()
+    }
+    wait()
+    return { cancel: () => clearTimeout(timeout) }
+  },
+})

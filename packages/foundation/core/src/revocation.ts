@@ -1,0 +1,51 @@
+/**
+ * A switch that ends a principal: everything that was derived from it (cached verdicts, live sessions) sees it.
+ *
+ * One revocation is shared by all that stands and falls together: a user's sessions, an issuer's key, a trust anchor.
+ * It goes one way only.
+ */
+export class Revocation {
+  #reason: string | undefined
+  #listeners: Set<(reason: string) => void> | undefined
+
+  /** True once {@link revoke} was called. */
+  get revoked(): boolean {
+    return this.#reason !== undefined
+  }
+
+  /** Why it was revoked; for the log. */
+  get reason(): string | undefined {
+    return this.#reason
+  }
+
+  /** Revokes, once; later calls do nothing. A listener that throws does not keep the others from being told; the first error is thrown at the end. */
+  revoke(reason: string): void {
+    if (this.#reason !== undefined) return
+    this.#reason = reason
+    const listeners = this.#listeners
+    this.#listeners = undefined
+    if (listeners === undefined) return
+    const failures: unknown[] = []
+    for (const listener of listeners) {
+      try {
+        listener(reason)
+      } catch (error) {
+        failures.push(error)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
+  }
+
+  /** Calls `listener` when it is revoked, at once if it is already; returns how to stop. */
+  subscribe(listener: (reason: string) => void): () => void {
+    if (this.#reason !== undefined) {
+      listener(this.#reason)
+      return nothing
+    }
+    const listeners = (this.#listeners ??= new Set())
+    listeners.add(listener)
+    return () => void listeners.delete(listener)
+  }
+}
+
+function nothing(): void {}
