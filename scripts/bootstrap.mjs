@@ -58,7 +58,8 @@ function quoted(word) {
 }
 
 async function installPnpm() {
-  if (existsSync(pnpm) && installedVersion(windows ? join(pnpmHome, 'node_modules') : join(pnpmHome, 'lib', 'node_modules')) === pinnedPnpm) return
+  if (existsSync(pnpm) && installedVersion(windows ? join(pnpmHome, 'node_modules') : join(pnpmHome, 'lib', 'node_modules')) === pinnedPnpm)
+    return
   // Under `npm run`, npm names its own script; else the one on the PATH.
   const own = process.env.npm_execpath
   const [command, first] = own && /npm-cli\.c?js$/.test(own) ? [process.execPath, [own]] : [windows ? 'npm.cmd' : 'npm', []]
@@ -151,7 +152,8 @@ function tasks() {
 
 async function main([task, ...args]) {
   if (task === undefined || !tasks().includes(task)) throw new Stop(`Which task? One of: ${tasks().join(', ')}.`)
-  if (Number(process.versions.node.split('.')[0]) < 20) throw new Stop(`Node ${process.versions.node} is too old even to begin: 20 or newer is needed.`)
+  if (Number(process.versions.node.split('.')[0]) < 20)
+    throw new Stop(`Node ${process.versions.node} is too old even to begin: 20 or newer is needed.`)
   mkdirSync(tools, { recursive: true })
   await installPnpm()
   await installWorkspace()

@@ -1,0 +1,16 @@
+/** The checks that need no server: what `npm run check` runs, and `npm test` before its tests. */
+import { step } from './steps.ts'
+import type { Outcome } from './steps.ts'
+
+/** Tests that need a real server, or the package registry, are named so. */
+export const serverTests = '**/*.servers.test.ts'
+
+/** Lint, format, types (which also builds) and the shape of each published package, in this order. */
+export async function staticChecks(): Promise<Outcome[]> {
+  return [
+    await step('lint', 'oxlint', ['--deny-warnings']),
+    await step('format', 'oxfmt', ['--check']),
+    await step('types', 'tsc', ['-b']),
+    await step('packages', 'turbo', ['run', 'check:package', '--continue', '--output-logs=errors-only', '--ui=stream']),
+  ]
+}
