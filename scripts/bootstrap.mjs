@@ -126,10 +126,11 @@ function starts(binary) {
 
 function handOver(node, task, args) {
   const path = [join(root, 'node_modules', '.bin'), dirname(pnpm), process.env.PATH ?? ''].join(delimiter)
+  const plain = process.stdout.isTTY || process.env.FORCE_COLOR ? {} : { NO_COLOR: '1' }
   const child = spawn(node, [join(root, 'scripts', 'tasks', `${task}.ts`), ...args], {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, PATH: path, TURBO_TELEMETRY_DISABLED: '1' },
+    env: { ...process.env, ...plain, PATH: path, TURBO_TELEMETRY_DISABLED: '1' },
   })
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => stop(new Stop(`${node} cannot be started (${error.message}).`)))

@@ -1,0 +1,44 @@
+/** Who may import whom. The floor plan in docs/architecture.md explains why; this table is what counts. */
+
+const everything = '*'
+
+/** For each group of packages: what every member may import, beside the extra edges below. */
+const groups: Readonly<Record<string, readonly string[]>> = {
+  foundation: [],
+  mechanisms: ['core', 'crypto'],
+  adapters: ['core', 'tls'],
+  servers: ['core', 'auth', 'jwt', 'tls', 'http'],
+  tools: [],
+}
+
+/** Edges that a package has beyond its group's. The adapter-on-adapter edges are these and no others. */
+const extra: Readonly<Record<string, readonly string[]>> = {
+  tls: ['core', 'crypto'],
+  oauth2: ['jwt', 'tls'],
+  ldap: ['auth', 'tls'],
+  websocket: ['http'],
+  graphql: ['http', 'websocket'],
+  websub: ['http'],
+  config: ['core', 'auth', 'jwt', 'oauth2', 'ldap'],
+  testkit: ['core', 'crypto', 'jwt', 'tls'],
+  cli: [everything],
+}
+
+/** Whether published code of `from` may import `to`, both as short names. */
+export function mayImport(from: { readonly name: string; readonly group: string }, to: string): boolean {
+  const allowed = [...(groups[from.group] ?? []), ...(extra[from.name] ?? [])]
+  return allowed.includes(everything) || allowed.includes(to)
+}
+
+/**
+ * Where each peer library may be imported: one file or folder under one package's `src`, so that who does not use that
+ * room does not need the library. Libraries that a package brings along itself (`dependencies`) are not listed.
+ */
+export const rooms: Readonly<Record<string, string>> = {
+  '@node-rs/argon2': 'crypto/password',
+  '@opentelemetry/api': 'core/opentelemetry',
+  express: 'http/express',
+  fastify: 'http/fastify',
+  hono: 'http/hono',
+  vitest: 'testkit',
+}
