@@ -1,5 +1,4 @@
 /** Everything: the real servers are found or fetched first, then all checks, all tests, and the tests again on the lowest Node. */
-import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { serverTests, staticChecks } from '../checks.ts'
@@ -9,7 +8,7 @@ import { conclude, progress, root, run, tests } from '../steps.ts'
 const args = process.argv.slice(2)
 const provision = join(root, 'test', 'servers', 'src', 'provision-cli.ts')
 // A server that cannot be had is named in the table that this prints; its tests fail below and are counted there.
-if (existsSync(provision)) await run(process.execPath, ['--conditions=@portcullis/source', provision])
+await run(process.execPath, ['--conditions=@portcullis/source', provision])
 
 const outcomes = [...(await staticChecks()), await tests('tests', args)]
 const lowest = await lowestNode()

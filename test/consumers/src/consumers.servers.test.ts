@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -42,12 +42,19 @@ describe.each(published)('a user of $manifest.name', (each) => {
 
   afterAll(() => project[Symbol.dispose]())
 
-  it('compiles and runs the first snippet of its README', { timeout: 60_000 }, async () => {
-    const [first] = each.manifest.bin === undefined ? snippetsOf(join(each.folder, 'README.md')) : [{ code: '' }]
-    project.write('main.ts', first?.code ?? "throw new Error('The README shows nothing.')")
-    expect(await project.compile()).toEqual({ code: 0, output: '' })
-    expect(await project.node('main.ts')).toMatchObject({ code: 0 })
-  })
+  const [command] = Object.keys(each.manifest.bin ?? {})
+  if (command === undefined) {
+    it('compiles and runs the first snippet of its README', { timeout: 60_000 }, async () => {
+      const [first] = snippetsOf(join(each.folder, 'README.md'))
+      project.write('main.ts', first?.code ?? "throw new Error('The README shows nothing.')")
+      expect(await project.compile()).toEqual({ code: 0, output: '' })
+      expect(await project.node('main.ts')).toMatchObject({ code: 0 })
+    })
+  } else {
+    it('asks its command for help', async () => {
+      expect(await project.node(join(project.folder, 'node_modules', '.bin', command), '--help')).toMatchObject({ code: 0 })
+    })
+  }
 
   it('imports each entry point, with its types', { timeout: 60_000 }, async () => {
     project.write(
@@ -62,9 +69,60 @@ describe.each(published)('a user of $manifest.name', (each) => {
     project.write('main.cjs', each.entries.map(({ specifier }) => `require('${specifier}')\n`).join(''))
     expect(await project.node('main.cjs')).toEqual({ code: 0, output: '' })
   })
+})
 
-  it.runIf(each.manifest.bin !== undefined)('asks its command for help', async () => {
-    const [name = ''] = Object.keys(each.manifest.bin ?? {})
-    expect(await project.node(join(project.folder, 'node_modules', '.bin', name), '--help')).toMatchObject({ code: 0 })
+describe('two copies of core in one tree', () => {
+  it('know each other: principals, refusals, errors', { timeout: 240_000 }, async () => {
+    using project = new Project(registry.url)
+    expect(await project.install('@portcullis/core')).toMatchObject({ code: 0 })
+    const installed = join(project.folder, 'node_modules', '@portcullis', 'core')
+    const plugin = join(project.folder, 'node_modules', 'plugin')
+    cpSync(installed, join(plugin, 'node_modules', '@portcullis', 'core'), { recursive: true })
+    project.write(
+      'node_modules/plugin/package.json',
+      JSON.stringify({ name: 'plugin', version: '1.0.0', type: 'module', exports: './index.js' }),
+    )
+    project.write('node_modules/plugin/index.js', mechanismOfTheOtherCopy)
+    project.write('main.mjs', guardOfThisCopy)
+    expect(await project.node('main.mjs')).toEqual({ code: 0, output: '' })
   })
 })
+
+const mechanismOfTheOtherCopy = `
+import { authenticator, notMine, refused, secret, UnavailableError, vouchForPrincipal } from '@portcullis/core'
+export { vouchForPrincipal as vouch } from '@portcullis/core'
+const verdicts = {
+  proven: () => vouchForPrincipal({ issuer: 'https://sts.localhost', subject: 'alice', scopes: ['orders:read'] }),
+  refused: () => refused('ERR_PLUGIN_UNKNOWN'),
+  notMine: () => notMine,
+  down: () => { throw new UnavailableError('ERR_OVERLOADED', { message: 'full', reason: 'overload', retryAfterMs: 1000 }) },
+}
+export const mechanism = (verdict) => authenticator('plugin', verdicts[verdict], [{ scheme: 'Plugin' }])
+export const error = new UnavailableError('ERR_OVERLOADED', 'full')
+export const hidden = secret('hush')
+`
+
+const guardOfThisCopy = `
+import assert from 'node:assert/strict'
+import { guard, isPrincipal, isSecret, isSecurityError, scope, vouchForPrincipal } from '@portcullis/core'
+import { error, hidden, mechanism, vouch } from 'plugin'
+assert.notEqual(vouch, vouchForPrincipal, 'this test needs two copies')
+
+const request = {
+  credentials: [{ kind: 'bearer', token: hidden }], action: 'read', resource: 'orders', attributes: {},
+  channel: { protocol: 'test', from: 'peer', secure: true },
+}
+const decide = (verdict) => guard({ authenticate: mechanism(verdict), authorize: scope('orders:read') }).decide(request)
+
+const allowed = await decide('proven')
+assert.equal(allowed.outcome, 'allow')
+assert.equal(isPrincipal(allowed.principal), true)
+assert.equal((await decide('refused')).outcome, 'challenge')
+assert.equal((await decide('notMine')).outcome, 'challenge')
+const down = await decide('down')
+assert.deepEqual([down.outcome, down.reason, down.retryAfterMs], ['unavailable', 'overload', 1000])
+
+assert.equal(isSecurityError(error, 'ERR_OVERLOADED'), true)
+assert.equal(isSecret(hidden), true)
+assert.equal(isPrincipal({ ...vouch({ issuer: 'https://sts.localhost', subject: 'mallory' }) }), false)
+`
