@@ -110,7 +110,7 @@ async function chooseNode() {
   if (wide) return process.execPath
   throw new Stop(
     `This is Node ${process.versions.node}; Portcullis needs 22.22 or newer of the 22 line, or 24.6 or newer.\n` +
-      `npm offers no Node for ${process.platform}-${process.arch} that this checkout could fetch by itself: ` +
+      `npm offers no Node that runs here (${process.platform}-${process.arch}) and could be fetched into this checkout: ` +
       `install Node ${pinnedNode} (nodejs.org, or: nvm install ${pinnedNode}, fnm install ${pinnedNode}, brew install node@24) and call this again.`,
   )
 }

@@ -1,67 +1,79 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
-import { packages, published, root, textOf } from './workspace.ts'
+import { packages, published, textOf } from './workspace.ts'
 import type { Package } from './workspace.ts'
 
-const code = /\bERR_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g
+type Codes = Readonly<Record<string, string>>
 
-/** The codes of a package are the keys of the table in its errors.ts. */
-function definedIn(each: Package): string[] {
-  return [...textOf(join(each.folder, 'src', 'errors.ts')).matchAll(/^ {2}(ERR_[A-Z0-9_]+):/gm)].map(([, name = '']) => name)
+/** Codes of Node and of the libraries that our sources tell apart by name. */
+const foreign =
+  /^ERR_(?:HTTP2|INVALID_ARG|INVALID_URL|JOSE|JWE|JWKS|JWS|MODULE|OSSL|SOCKET|SSL|STREAM|TLS_CERT|TLS_HANDSHAKE|USE_AFTER_CLOSE)_?/
+
+const tables = new Map(await Promise.all(packages.map(async (each) => [each.name, await codesOf(each)] as const)))
+const known = new Set([...tables.values()].flatMap((codes) => Object.keys(codes)))
+const spokenOf = new Map(packages.map((each) => [each.name, namedIn(textOutsideOfTable(each))]))
+const used = new Set([...spokenOf.values()].flatMap((codes) => [...codes]))
+
+/** The table of codes that a package's errors.ts exports. */
+async function codesOf(each: Package): Promise<Codes> {
+  const file = join(each.folder, 'src', 'errors.ts')
+  if (!existsSync(file)) return {}
+  const exported: Readonly<Record<string, unknown>> = await import(file)
+  const found = Object.values(exported).find(isTable)
+  if (found === undefined) throw new Error(`${file} exports no table of codes`)
+  return found
+}
+
+function isTable(value: unknown): value is Codes {
+  return typeof value === 'object' && value !== null && Object.keys(value).every((key) => key.startsWith('ERR_'))
+}
+
+function textOutsideOfTable(each: Package): string {
+  return each.sources
+    .filter((file) => !file.endsWith('errors.ts'))
+    .map((file) => readFileSync(file, 'utf8'))
+    .join('\n')
 }
 
 function namedIn(text: string): Set<string> {
-  return new Set(text.match(code))
+  return new Set(text.match(/\bERR_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g))
 }
 
-const defined = new Map(packages.map((each) => [each.name, definedIn(each)]))
-const all = new Set([...defined.values()].flat())
-// Codes of Node and of libraries that our sources tell apart by name.
-const foreign = /^ERR_(?:SSL_|TLS_|OSSL_|HTTP2_|STREAM_|SOCKET_|INVALID_ARG|MODULE_NOT_FOUND|CRYPTO_|JOSE_|JWS_|JWKS_|JWE_)/
+function page(): string {
+  const sections = published.flatMap((each) => {
+    const rows = Object.entries(tables.get(each.name) ?? {}).map(([name, meaning]) => `| \`${name}\` | ${meaning.replaceAll('|', '\\|')} |`)
+    return rows.length === 0 ? [] : [`## ${each.manifest.name}\n\n| code | meaning |\n|---|---|\n${rows.join('\n')}\n`]
+  })
+  return `# Error codes
+
+Every error and every refusal carries one of these codes. They are for logs, audit events and programs; a peer is told only what
+its protocol says. A code keeps its meaning; \`isSecurityError(error, code)\` asks for one.
+
+${sections.join('\n')}`
+}
 
 describe('error codes', () => {
+  // Written from the tables: `npm run check -- -u test/boundaries/src/errors.test.ts`.
+  it('are the ones in docs/errors.md', async () => {
+    await expect(page()).toMatchFileSnapshot('../../../docs/errors.md')
+  })
+
   it('belong to one package each', () => {
-    const every = [...defined.values()].flat()
+    const every = [...tables.values()].flatMap((codes) => Object.keys(codes))
     expect(every.filter((name, at) => every.indexOf(name) !== at)).toEqual([])
   })
 
-  const page = namedIn(textOf(join(root, 'docs', 'errors.md')))
-
-  it('in docs/errors.md exist', () => {
-    expect([...page].filter((name) => !all.has(name))).toEqual([])
+  it.each(packages)('of $name are one sentence each, and used', ({ name }) => {
+    const codes = Object.entries(tables.get(name) ?? {})
+    expect(codes.filter(([, meaning]) => !/^[A-Z`].*\.$/.test(meaning)).map(([code]) => code)).toEqual([])
+    expect(codes.filter(([code]) => !used.has(code)).map(([code]) => code)).toEqual([])
   })
 
-  describe.each(published.filter((each) => definedIn(each).length > 0))('of $name', (each) => {
-    const readme = namedIn(textOf(join(each.folder, 'README.md')))
-
-    it('are explained to users, and those explained exist', () => {
-      expect({
-        unexplained: definedIn(each).filter((name) => !readme.has(name) && !page.has(name)),
-        unknown: [...readme].filter((name) => !all.has(name)),
-      }).toEqual({ unexplained: [], unknown: [] })
-    })
-  })
-
-  describe.each(packages)('in $name', (each) => {
-    const own = definedIn(each)
-    const used = namedIn(
-      each.sources
-        .filter((file) => !file.endsWith('errors.ts'))
-        .map((file) => readFileSync(file, 'utf8'))
-        .join('\n'),
-    )
-
-    it('that are used exist', () => {
-      expect([...used].filter((name) => !all.has(name) && !foreign.test(name))).toEqual([])
-    })
-
-    it('that exist are used', () => {
-      const elsewhere = (name: string): boolean =>
-        packages.some((other) => other.sources.some((file) => !file.endsWith('errors.ts') && readFileSync(file, 'utf8').includes(name)))
-      expect(own.filter((name) => !used.has(name) && !elsewhere(name))).toEqual([])
-    })
+  it.each(packages)('that $name and its README speak of exist', (each) => {
+    const spoken = [...(spokenOf.get(each.name) ?? []), ...namedIn(textOf(join(each.folder, 'README.md')))]
+    expect(spoken.filter((code) => !known.has(code) && !foreign.test(code))).toEqual([])
   })
 })
