@@ -85,6 +85,12 @@ describe.each(published)('the manifest of $name', ({ name, manifest, entries, fo
     expect(entries.map((entry) => entry.specifier)).toContain(manifest.name)
   })
 
+  it('brings no library along without a reason in docs/dependencies.md', () => {
+    const explained = textOf(join(root, 'docs', 'dependencies.md'))
+    const libraries = Object.keys(manifest.dependencies ?? {}).filter((library) => !library.startsWith('@portcullis/'))
+    expect(libraries.filter((library) => !new RegExp(`^\\| \`?${library}\`? \\|`, 'm').test(explained))).toEqual([])
+  })
+
   it('is built by the root project', () => {
     expect(textOf(join(root, 'tsconfig.json'))).toContain(`"${display(folder)}"`)
   })

@@ -13,7 +13,7 @@ import { serveTarballs } from './registry.ts'
 import type { Registry } from './registry.ts'
 
 const tarballs = mkdtempSync(join(tmpdir(), 'portcullis-tarballs-'))
-let registry: Registry
+let registry: Registry | undefined
 
 beforeAll(async () => {
   for (const { folder } of published) execFileSync('pnpm', ['pack', '--pack-destination', tarballs], { cwd: folder, stdio: 'pipe' })
@@ -21,7 +21,7 @@ beforeAll(async () => {
 })
 
 afterAll(() => {
-  registry.close()
+  registry?.close()
   rmSync(tarballs, { recursive: true })
 })
 
@@ -36,7 +36,7 @@ describe.each(published)('a user of $manifest.name', (each) => {
   let project: Project
 
   beforeAll(async () => {
-    project = new Project(registry.url)
+    project = new Project(registry?.url ?? '')
     expect(await project.install(...toInstall(each))).toMatchObject({ code: 0 })
   }, 240_000)
 
@@ -73,7 +73,7 @@ describe.each(published)('a user of $manifest.name', (each) => {
 
 describe('two copies of core in one tree', () => {
   it('know each other: principals, refusals, errors', { timeout: 240_000 }, async () => {
-    using project = new Project(registry.url)
+    using project = new Project(registry?.url ?? '')
     expect(await project.install('@portcullis/core')).toMatchObject({ code: 0 })
     const installed = join(project.folder, 'node_modules', '@portcullis', 'core')
     const plugin = join(project.folder, 'node_modules', 'plugin')
