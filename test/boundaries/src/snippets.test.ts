@@ -36,7 +36,8 @@ describe('snippets', () => {
   })
 
   it.each(snippets.filter((snippet) => snippet.run))('run: $place', { timeout: longestRunMs + 5000 }, async ({ file }) => {
-    expect(await outcome(file)).toMatchObject({ code: 0 })
+    const { code, output } = await outcome(file)
+    expect(code, code === null ? `still running after ${longestRunMs} ms:\n${output}` : output).toBe(0)
   })
 })
 

@@ -9,6 +9,7 @@ import type { Package } from '@portcullis/test-boundaries/workspace'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 import { Project } from './project.ts'
+import type { Ended } from './project.ts'
 import { serveTarballs } from './registry.ts'
 import type { Registry } from './registry.ts'
 
@@ -25,6 +26,11 @@ afterAll(() => {
   rmSync(tarballs, { recursive: true })
 })
 
+/** Fails with what the program said. */
+function succeeded({ code, output }: Ended): void {
+  expect(code, output).toBe(0)
+}
+
 /** What the README tells to install, and the package's peers in the versions that it accepts. */
 function toInstall(each: Package): string[] {
   const line = /npm (?:install|i) ([^\n`]+)/.exec(textOf(join(each.folder, 'README.md')))?.[1] ?? each.manifest.name
@@ -37,7 +43,7 @@ describe.each(published)('a user of $manifest.name', (each) => {
 
   beforeAll(async () => {
     project = new Project(registry?.url ?? '')
-    expect(await project.install(...toInstall(each))).toMatchObject({ code: 0 })
+    succeeded(await project.install(...toInstall(each)))
   }, 240_000)
 
   afterAll(() => project[Symbol.dispose]())
@@ -48,11 +54,11 @@ describe.each(published)('a user of $manifest.name', (each) => {
       const [first] = snippetsOf(join(each.folder, 'README.md'))
       project.write('main.ts', first?.code ?? "throw new Error('The README shows nothing.')")
       expect(await project.compile()).toEqual({ code: 0, output: '' })
-      expect(await project.node('main.ts')).toMatchObject({ code: 0 })
+      succeeded(await project.node('main.ts'))
     })
   } else {
     it('asks its command for help', async () => {
-      expect(await project.node(join(project.folder, 'node_modules', '.bin', command), '--help')).toMatchObject({ code: 0 })
+      succeeded(await project.node(join(project.folder, 'node_modules', '.bin', command), '--help'))
     })
   }
 
@@ -74,7 +80,7 @@ describe.each(published)('a user of $manifest.name', (each) => {
 describe('two copies of core in one tree', () => {
   it('know each other: principals, refusals, errors', { timeout: 240_000 }, async () => {
     using project = new Project(registry?.url ?? '')
-    expect(await project.install('@portcullis/core')).toMatchObject({ code: 0 })
+    succeeded(await project.install('@portcullis/core'))
     const installed = join(project.folder, 'node_modules', '@portcullis', 'core')
     const plugin = join(project.folder, 'node_modules', 'plugin')
     cpSync(installed, join(plugin, 'node_modules', '@portcullis', 'core'), { recursive: true })
