@@ -1,4 +1,4 @@
-/** Who may import whom. The floor plan in docs/architecture.md explains why; this table is what counts. */
+/** Who may import whom. */
 
 const everything = '*'
 

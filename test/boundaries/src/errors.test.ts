@@ -56,7 +56,7 @@ ${sections.join('\n')}`
 }
 
 describe('error codes', () => {
-  // Written from the tables: `npm run check -- -u test/boundaries/src/errors.test.ts`.
+  // Written from the tables: `npm run check -- test/boundaries/src/errors.test.ts -u`.
   it('are the ones in docs/errors.md', async () => {
     await expect(page()).toMatchFileSnapshot('../../../docs/errors.md')
   })

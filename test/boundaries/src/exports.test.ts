@@ -7,7 +7,7 @@ const program = openProgram()
 afterAll(() => program.close())
 
 describe('exports', () => {
-  // Every name here is a promise. A change is made on purpose: `npm run check -- -u test/boundaries/src/exports.test.ts`.
+  // Every name here is a promise. A change is made on purpose: `npm run check -- test/boundaries/src/exports.test.ts -u`.
   it('are the ones that were promised', async () => {
     const list = Object.fromEntries(
       published.flatMap((each) =>

@@ -31,7 +31,7 @@ function ceilingFor(kib: number, before: number | undefined): number {
 
 describe('sizes', () => {
   // An entry point that outgrows its ceiling is looked at before the ceiling is raised:
-  // `npm run check -- -u test/boundaries/src/sizes.test.ts`.
+  // `npm run check -- test/boundaries/src/sizes.test.ts -u`.
   it('of entry points stay under their ceilings', async () => {
     const before: Readonly<Record<string, number>> = JSON.parse(textOf(table) || '{}')
     const entries = published.flatMap((each) => each.entries)

@@ -58,7 +58,7 @@ describe.each(published)('a user of $manifest.name', (each) => {
     })
   } else {
     it('asks its command for help', async () => {
-      succeeded(await project.node(join(project.folder, 'node_modules', '.bin', command), '--help'))
+      succeeded(await project.command(command, '--help'))
     })
   }
 

@@ -42,6 +42,11 @@ export class Project implements Disposable {
     return this.#run(process.execPath, args)
   }
 
+  /** Runs a command that an installed package brings. */
+  command(name: string, ...args: string[]): Promise<Ended> {
+    return this.#run('npm', ['exec', '--prefix', this.folder, '--offline', '--', name, ...args])
+  }
+
   #run(command: string, args: readonly string[]): Promise<Ended> {
     return new Promise((resolve) => {
       execFile(command, args, { cwd: this.folder, timeout: longestMs, env: ownEnvironment() }, (error, stdout, stderr) => {
