@@ -48,7 +48,17 @@ export interface DecisionEvent extends AuditBase {
 
 /** What happened before the guard, or after it, or in its stores; reported by adapters and mechanisms. */
 export interface ReportedEvent {
-  readonly type: 'handshakeRefused' | 'sessionEnded' | 'sessionWarning' | 'reauthenticated' | 'messageRefused' | 'storeFailing' | 'storeRecovered' | 'tlsReloaded' | 'tlsReloadFailed' | 'warning'
+  readonly type:
+    | 'handshakeRefused'
+    | 'sessionEnded'
+    | 'sessionWarning'
+    | 'reauthenticated'
+    | 'messageRefused'
+    | 'storeFailing'
+    | 'storeRecovered'
+    | 'tlsReloaded'
+    | 'tlsReloadFailed'
+    | 'warning'
   readonly protocol?: string
   readonly remoteAddress?: string
   readonly principal?: Principal | Anonymous
@@ -119,7 +129,21 @@ export class AuditTrail {
   report(guard: string, event: ReportedEvent): void {
     if (!this.active) return
     const { type, protocol, remoteAddress, principal, code, message, cause } = event
-    this.#push({ schema: 1, type, time: new Date(this.#clock.now()), guard, protocol, remoteAddress, principal: auditPrincipal(principal), code, message, cause }, guard)
+    this.#push(
+      {
+        schema: 1,
+        type,
+        time: new Date(this.#clock.now()),
+        guard,
+        protocol,
+        remoteAddress,
+        principal: auditPrincipal(principal),
+        code,
+        message,
+        cause,
+      },
+      guard,
+    )
   }
 
   #push(event: AuditEvent, guard: string): void {
@@ -224,10 +248,50 @@ class LazyDecisionEvent implements DecisionEvent {
     return this.#decision.explain()
   }
   toJSON(): Omit<DecisionEvent, 'toJSON'> {
-    const { schema, type, time, guard, outcome, reason, code, action, resource, protocol, secure, remoteAddress, principal, claimed, credentials, tokenDigest, durationMs } = this
+    const {
+      schema,
+      type,
+      time,
+      guard,
+      outcome,
+      reason,
+      code,
+      action,
+      resource,
+      protocol,
+      secure,
+      remoteAddress,
+      principal,
+      claimed,
+      credentials,
+      tokenDigest,
+      durationMs,
+    } = this
     const { leaves, authorization } = this.explanation
-    const explanation = { leaves: leaves.map(({ cause: _, ...leaf }) => leaf), authorization }
-    return { schema, type, time, guard, outcome, reason, code, action, resource, protocol, secure, remoteAddress, principal, claimed, credentials, tokenDigest, durationMs, explanation }
+    const explanation = {
+      leaves: leaves.map(({ leaf, outcome: said, code: why }) => ({ leaf, outcome: said, ...(why !== undefined && { code: why }) })),
+      authorization,
+    }
+    return {
+      schema,
+      type,
+      time,
+      guard,
+      outcome,
+      reason,
+      code,
+      action,
+      resource,
+      protocol,
+      secure,
+      remoteAddress,
+      principal,
+      claimed,
+      credentials,
+      tokenDigest,
+      durationMs,
+      explanation,
+    }
   }
 }
 

@@ -45,7 +45,10 @@ export interface Refused {
  * A refusal as value: forty times cheaper than a throw. `code` is stable and for the log and the audit event; the peer
  * is told only what its protocol says for the reason.
  */
-export function refused(code: string, details?: { readonly reason?: 'invalid' | 'malformed'; readonly advice?: Advice; readonly cause?: unknown }): Refused {
+export function refused(
+  code: string,
+  details?: { readonly reason?: 'invalid' | 'malformed'; readonly advice?: Advice; readonly cause?: unknown },
+): Refused {
   return { refused: code, reason: details?.reason ?? 'invalid', advice: details?.advice, cause: details?.cause }
 }
 

@@ -32,7 +32,9 @@ export function parseAuthorization(value: string, proof?: string): Credential {
       return token68Pattern.test(rest) ? { kind: 'bearer', carrier, token: new Secret(rest) } : malformed('the token is not a token68')
     case 'dpop':
       if (!token68Pattern.test(rest)) return malformed('the token is not a token68')
-      return proof === undefined ? malformed('a DPoP token came without a proof') : { kind: 'dpop', carrier, token: new Secret(rest), proof }
+      return proof === undefined
+        ? malformed('a DPoP token came without a proof')
+        : { kind: 'dpop', carrier, token: new Secret(rest), proof }
     case 'basic':
       return parseBasic(rest)
     default:
@@ -45,7 +47,8 @@ const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 // RFC 7617 section 2: base64 of user-id ":" password, in UTF-8; the user-id has no colon, the password may have some.
 function parseBasic(encoded: string): Credential {
   const bytes = Buffer.from(encoded, 'base64')
-  if (encoded === '' || bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, '')) return malformed('the Basic credentials are not base64')
+  if (encoded === '' || bytes.toString('base64').replace(/=+$/, '') !== encoded.replace(/=+$/, ''))
+    return malformed('the Basic credentials are not base64')
   let text: string
   try {
     text = strictUtf8.decode(bytes)
@@ -115,7 +118,9 @@ export function formatChallenges(offers: readonly Offer[], reason: Reason, advic
       if (advice?.acrValues !== undefined && advice.acrValues.length > 0) all['acr_values'] = advice.acrValues.join(' ')
       if (advice?.maxAgeSeconds !== undefined) all['max_age'] = String(advice.maxAgeSeconds)
     }
-    const text = Object.entries(all).map(([name, value]) => `${name}=${quoted(value)}`).join(', ')
+    const text = Object.entries(all)
+      .map(([name, value]) => `${name}=${quoted(value)}`)
+      .join(', ')
     challenges.push(text === '' ? scheme : `${scheme} ${text}`)
   }
   return challenges
@@ -142,7 +147,8 @@ const maxChallenges = 32
  */
 export function parseChallenges(value: string): ParsedChallenge[] {
   const challenges: ParsedChallenge[] = []
-  const pattern = /\s*(?:,\s*)*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~0-9A-Za-z-]+))|(?:[ \t]+(?:[A-Za-z0-9._~+/-]+=*)(?=\s*(?:,|$)))|)/y
+  const pattern =
+    /\s*(?:,\s*)*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([!#$%&'*+.^_`|~0-9A-Za-z-]+))|(?:[ \t]+(?:[A-Za-z0-9._~+/-]+=*)(?=\s*(?:,|$)))|)/y
   let current: Map<string, string> | undefined
   for (let match = pattern.exec(value); match !== null && challenges.length <= maxChallenges; match = pattern.exec(value)) {
     const [, name = '', quotedText, plain] = match

@@ -27,7 +27,10 @@ export type Action = Pick<AccessRequest, 'action' | 'resource' | 'attributes'>
  *
  * A principal's `factors` are not looked at by {@link scope}: ask them by `principal.factorOf(issuer)`.
  */
-export type Authorizer<P extends Principal | Anonymous = Principal | Anonymous> = (principal: P, action: Action) => Authorization | Promise<Authorization>
+export type Authorizer<P extends Principal | Anonymous = Principal | Anonymous> = (
+  principal: P,
+  action: Action,
+) => Authorization | Promise<Authorization>
 
 /** The one {@link Granted}. */
 export const granted: Granted = Object.freeze({ outcome: 'granted' })
@@ -45,6 +48,11 @@ export function stepUp(leaf: string, advice: Advice): Denied {
 /** Accepts whom was granted this scope, compared exactly (RFC 6749 section 3.3). */
 export function scope(name: string): Authorizer {
   requireText('scope', name)
-  const denied: Denied = Object.freeze({ outcome: 'forbid', code: 'ERR_SCOPE_INSUFFICIENT', advice: Object.freeze({ scopes: Object.freeze([name]) }), leaf: `scope ${name}` })
+  const denied: Denied = Object.freeze({
+    outcome: 'forbid',
+    code: 'ERR_SCOPE_INSUFFICIENT',
+    advice: Object.freeze({ scopes: Object.freeze([name]) }),
+    leaf: `scope ${name}`,
+  })
   return (principal) => (principal.kind === 'principal' && principal.scopes.has(name) ? granted : denied)
 }

@@ -106,7 +106,11 @@ export class SingleFlight<K, V> {
     return this.#flights.size
   }
 
-  #wait(key: K, flight: { readonly promise: Promise<V>; readonly abort: AbortController; waiting: number }, signal: AbortSignal | undefined): Promise<V> {
+  #wait(
+    key: K,
+    flight: { readonly promise: Promise<V>; readonly abort: AbortController; waiting: number },
+    signal: AbortSignal | undefined,
+  ): Promise<V> {
     flight.waiting++
     if (signal === undefined) return flight.promise
     return new Promise<V>((resolve, reject) => {

@@ -56,7 +56,11 @@ export function cached(source: CredentialSource, options: CachedOptions = {}): C
         const expiresAtMs = supplied.expiresAt?.getTime() ?? now + defaultLifetimeMs
         const ahead = Math.min(refreshAheadMs, (expiresAtMs - now) / 5)
         kept.delete(key)
-        if (kept.size >= maxTargets) for (const oldest of kept.keys()) { kept.delete(oldest); break }
+        if (kept.size >= maxTargets)
+          for (const oldest of kept.keys()) {
+            kept.delete(oldest)
+            break
+          }
         kept.set(key, { supplied, expiresAtMs, refreshAtMs: expiresAtMs - ahead * (1 + random() / 10) })
         return supplied
       },
@@ -70,7 +74,10 @@ export function cached(source: CredentialSource, options: CachedOptions = {}): C
     if (present === undefined || present.expiresAtMs <= now) return fetchAnew(target, refused, signal)
     if (refused !== undefined && sameCredential(present.supplied.credential, refused)) {
       return fetchAnew(target, refused, signal).then((supplied) => {
-        if (sameCredential(supplied.credential, refused)) throw new UnavailableError('ERR_SOURCE_EXHAUSTED', { message: `The source has no other credential for ${target.origin} than the one that was refused.` })
+        if (sameCredential(supplied.credential, refused))
+          throw new UnavailableError('ERR_SOURCE_EXHAUSTED', {
+            message: `The source has no other credential for ${target.origin} than the one that was refused.`,
+          })
         return supplied
       })
     }
@@ -113,8 +120,22 @@ export const maxRetryMs = 60_000
  * bounded, jittered back-off when a fetch fails. Its timer does not keep the process alive.
  */
 export function keepWarm(source: CredentialSource, target: Target, options: KeepWarmOptions = {}): WarmCredential {
-  checkOptions<KeepWarmOptions>('keepWarm', options, { refreshAheadMs: true, defaultLifetimeMs: true, clock: true, random: true, retryMs: true, onFailure: true })
-  const { refreshAheadMs = defaultRefreshAheadMs, defaultLifetimeMs = 3_600_000, clock = systemClock, random = Math.random, retryMs = 1_000, onFailure } = options
+  checkOptions<KeepWarmOptions>('keepWarm', options, {
+    refreshAheadMs: true,
+    defaultLifetimeMs: true,
+    clock: true,
+    random: true,
+    retryMs: true,
+    onFailure: true,
+  })
+  const {
+    refreshAheadMs = defaultRefreshAheadMs,
+    defaultLifetimeMs = 3_600_000,
+    clock = systemClock,
+    random = Math.random,
+    retryMs = 1_000,
+    onFailure,
+  } = options
   requireNumber('retryMs', retryMs, { min: 1, max: maxRetryMs })
   const listeners = new Set<(supplied: Supplied) => void>()
   const stop = new AbortController()
@@ -125,7 +146,7 @@ export function keepWarm(source: CredentialSource, target: Target, options: Keep
 
   const wait = (delayMs: number): void => {
     timer?.cancel()
-    if (!stop.signal.aborted) timer = clock.schedule(delayMs, () => void fetchNow())
+    if (!stop.signal.aborted) timer = clock.schedule(delayMs, () => void fetchNow().catch(() => undefined))
   }
   const fetchNow = (refused?: Credential): Promise<void> => {
     fetching ??= (async () => {
@@ -157,7 +178,12 @@ export function keepWarm(source: CredentialSource, target: Target, options: Keep
   return {
     current() {
       if (present !== undefined && present.expiresAtMs > clock.now()) return present.supplied
-      throw new UnavailableError('ERR_SOURCE_NOT_READY', { message: present === undefined ? `No credential for ${target.origin} has been fetched yet.` : `The last credential for ${target.origin} has expired, and fetching another fails.` })
+      throw new UnavailableError('ERR_SOURCE_NOT_READY', {
+        message:
+          present === undefined
+            ? `No credential for ${target.origin} has been fetched yet.`
+            : `The last credential for ${target.origin} has expired, and fetching another fails.`,
+      })
     },
     ready: () => (present === undefined ? (fetching ?? fetchNow()) : Promise.resolve()),
     subscribe(listener) {
@@ -185,8 +211,13 @@ export function keepWarm(source: CredentialSource, target: Target, options: Keep
 export function forTargets(where: string, targets: readonly string[]): (request: Pick<SourceRequest, 'target'>) => void {
   const known = new Set(requireTexts(`${where} targets`, targets).map(originOf))
   return ({ target }) => {
-    if (!target.secure) throw new ConfigurationError('ERR_SOURCE_INSECURE', `${where}: no credential is sent over a channel that is not secure (${target.origin}).`)
-    if (!known.has(originOf(target.origin))) throw new ConfigurationError('ERR_SOURCE_TARGET', `${where} was made for ${[...known].join(', ')}, not for ${target.origin}.`)
+    if (!target.secure)
+      throw new ConfigurationError(
+        'ERR_SOURCE_INSECURE',
+        `${where}: no credential is sent over a channel that is not secure (${target.origin}).`,
+      )
+    if (!known.has(originOf(target.origin)))
+      throw new ConfigurationError('ERR_SOURCE_TARGET', `${where} was made for ${[...known].join(', ')}, not for ${target.origin}.`)
   }
 }
 
@@ -217,6 +248,7 @@ function keyOf(target: Target): string {
 /** Scheme, host and port of a URL-like text, in one spelling. */
 function originOf(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || url.host === '') throw new ConfigurationError('ERR_OPTION_INVALID', `"${text}" is not an origin such as https://orders.example.`)
+  if (url === undefined || url.host === '')
+    throw new ConfigurationError('ERR_OPTION_INVALID', `"${text}" is not an origin such as https://orders.example.`)
   return `${url.protocol}//${url.host}`
 }

@@ -38,10 +38,15 @@ export type CredentialKind = keyof CredentialKinds
  * `carrier` says where it stood: `authorization`, `header:x-api-key`, `cookie:session`, `connection-init`, …;
  * a request has at most one credential per carrier.
  */
-export type Credential<K extends CredentialKind = CredentialKind> = { [Kind in K]: { readonly kind: Kind; readonly carrier: string } & CredentialKinds[Kind] }[K]
+export type Credential<K extends CredentialKind = CredentialKind> = {
+  [Kind in K]: { readonly kind: Kind; readonly carrier: string } & CredentialKinds[Kind]
+}[K]
 
 /** The first credential of this kind, if the peer presented one. */
-export function credentialOf<K extends CredentialKind>(credentials: readonly Credential[], kind: K): Extract<Credential, { readonly kind: K }> | undefined {
+export function credentialOf<K extends CredentialKind>(
+  credentials: readonly Credential[],
+  kind: K,
+): Extract<Credential, { readonly kind: K }> | undefined {
   for (const credential of credentials) if (credential.kind === kind) return credential as Extract<Credential, { readonly kind: K }>
   return undefined
 }

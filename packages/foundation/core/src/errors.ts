@@ -71,7 +71,10 @@ export class UnavailableError<Code extends string = string> extends SecurityErro
   /** `overload`: the limit is ours; `outage`: something that we depend on does not answer. */
   readonly reason: 'outage' | 'overload'
 
-  constructor(code: Code, init: (SecurityErrorInit & { readonly retryAfterMs?: number; readonly reason?: 'outage' | 'overload' }) | string) {
+  constructor(
+    code: Code,
+    init: (SecurityErrorInit & { readonly retryAfterMs?: number; readonly reason?: 'outage' | 'overload' }) | string,
+  ) {
     super(code, init)
     this.retryAfterMs = typeof init === 'string' ? undefined : init.retryAfterMs
     this.reason = typeof init === 'string' ? 'outage' : (init.reason ?? 'outage')
@@ -85,14 +88,20 @@ export class ConfigurationError<Code extends string = string> extends SecurityEr
 
 /** Tells an error of any Portcullis package, of any copy in the process; optionally one with this code. */
 export function isSecurityError<Code extends string = string>(value: unknown, code?: Code): value is SecurityError<Code> {
-  return typeof value === 'object' && value !== null && (value as { [brand]?: unknown })[brand] === true && (code === undefined || (value as { code?: unknown }).code === code)
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    (value as { [brand]?: unknown })[brand] === true &&
+    (code === undefined || (value as { code?: unknown }).code === code)
+  )
 }
 
 /** The codes of the errors of `@portcullis/core`, each with its meaning. */
 export const coreErrorCodes = {
   ERR_OPTION_UNKNOWN: 'An option key that does not exist, often a misspelling.',
   ERR_OPTION_MISSING: 'A required option is absent.',
-  ERR_OPTION_INVALID: 'An option has a value that could switch a check off or makes no sense: an empty text or list, zero, NaN, a wrong type.',
+  ERR_OPTION_INVALID:
+    'An option has a value that could switch a check off or makes no sense: an empty text or list, zero, NaN, a wrong type.',
   ERR_POLICY_EMPTY: 'A policy or a list of authorizers is empty.',
   ERR_POLICY_TOO_LARGE: 'A policy expands to more alternatives than allowed.',
   ERR_PRINCIPAL_INVALID: 'A principal was vouched for without a subject, or with values of wrong types.',

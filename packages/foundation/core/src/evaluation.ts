@@ -3,7 +3,7 @@ import type { Advice, AuthenticationContext, Authenticator, Offer, Proven, Verdi
 import { notMine } from './authenticator.ts'
 import type { Authorization, Authorizer, Denied } from './authorizer.ts'
 import type { Allow, Challenge, Decision, Explanation, Forbid, LeafExplanation, Refusal, Unavailable } from './decision.ts'
-import { isSecurityError, UnavailableError } from './errors.ts'
+import { isSecurityError, type UnavailableError } from './errors.ts'
 import { isAuthorization, type Alternative, type Leaf } from './policy.ts'
 import { anonymous, isPrincipal, withFactors, type Anonymous, type Principal } from './principal.ts'
 
@@ -44,7 +44,13 @@ const reasonOrder: Readonly<Record<Refusal['reason'], number>> = {
   missing: 0,
 } // prettier-ignore
 
-const missing: Refused = Object.freeze({ outcome: 'missing', reason: 'missing', code: 'ERR_CREDENTIAL_MISSING', advice: undefined, cause: undefined })
+const missing: Refused = Object.freeze({
+  outcome: 'missing',
+  reason: 'missing',
+  code: 'ERR_CREDENTIAL_MISSING',
+  advice: undefined,
+  cause: undefined,
+})
 
 /**
  * One request on its way through a policy. Each leaf is judged at most once; as long as no leaf needs I/O nothing is
@@ -53,8 +59,10 @@ const missing: Refused = Object.freeze({ outcome: 'missing', reason: 'missing', 
 export class Evaluation {
   readonly #rules: Rules
   readonly #request: AccessRequest
-  readonly #results = new Map<Leaf, LeafResult>()
-  readonly #verdicts = new Map<Authenticator<Party>, LeafResult>()
+  // Two lists searched from the front instead of a map: policies are short, and this is the hot path.
+  readonly #judged: Authenticator<Party>[] = []
+  readonly #verdicts: LeafResult[] = []
+  #scoped: Map<Leaf, LeafResult> | undefined
   #authorizations: Map<Alternative, Authorization | Refused> | undefined
 
   constructor(rules: Rules, request: AccessRequest) {
@@ -80,10 +88,15 @@ export class Evaluation {
     const all = new Set(this.#rules.alternatives.flat())
     return {
       leaves: [...all].map((leaf): LeafExplanation => {
-        const result = this.#results.get(leaf)
+        const result = this.#resultOf(leaf)
         if (result === undefined) return { leaf: leaf.authenticator.name, outcome: 'notJudged' }
         if (result.outcome === 'proven') return { leaf: leaf.authenticator.name, outcome: 'proven' }
-        return { leaf: leaf.authenticator.name, outcome: result.outcome, code: result.code, ...(result.cause === undefined ? {} : { cause: result.cause }) }
+        return {
+          leaf: leaf.authenticator.name,
+          outcome: result.outcome,
+          code: result.code,
+          ...(result.cause === undefined ? {} : { cause: result.cause }),
+        }
       }),
       authorization: [...(this.#authorizations ?? [])].map(([alternative, said]) => ({
         alternative: alternative.map((leaf) => leaf.authenticator.name),
@@ -99,7 +112,7 @@ export class Evaluation {
     let subject: Principal | undefined
     let others: Principal[] | undefined
     for (const leaf of alternative) {
-      let result = this.#results.get(leaf)
+      let result = this.#resultOf(leaf)
       if (result === undefined) {
         const judged = this.#judge(leaf)
         if (judged instanceof Promise) return judged
@@ -133,50 +146,71 @@ export class Evaluation {
     ;(this.#authorizations ??= new Map()).set(alternative, said)
   }
 
-  /** The result of one leaf. Its mechanism is asked once a request, also where it stands twice with different scopes. */
+  /** What is known of a leaf; `undefined` if it was not judged, or its scopes were not. */
+  #resultOf(leaf: Leaf): LeafResult | undefined {
+    const at = this.#judged.indexOf(leaf.authenticator)
+    const verdict = at === -1 ? undefined : this.#verdicts[at]
+    return verdict === undefined || verdict.outcome !== 'proven' || leaf.authorize === undefined ? verdict : this.#scoped?.get(leaf)
+  }
+
+  /** Judges a leaf. Its mechanism is asked once a request, also where it stands twice with different scopes. */
   #judge(leaf: Leaf): LeafResult | Promise<unknown> {
-    const verdict = this.#verdicts.get(leaf.authenticator) ?? this.#authenticate(leaf.authenticator)
-    if (verdict instanceof Promise) return verdict
-    if (verdict.outcome !== 'proven' || leaf.authorize === undefined) return this.#keep(leaf, verdict)
-    const scoped = (said: Authorization | Refused): LeafResult => this.#keep(leaf, said.outcome === 'granted' ? verdict : deniedTo(verdict.principal, said))
+    const at = this.#judged.indexOf(leaf.authenticator)
+    const verdict = at === -1 ? this.#authenticate(leaf.authenticator) : this.#verdicts[at]
+    if (verdict === undefined || verdict instanceof Promise) return verdict ?? missing
+    if (verdict.outcome !== 'proven' || leaf.authorize === undefined) return verdict
+    const scoped = (said: Authorization | Refused): LeafResult => {
+      const result = said.outcome === 'granted' ? verdict : deniedTo(verdict.principal, said)
+      ;(this.#scoped ??= new Map()).set(leaf, result)
+      return result
+    }
     const said = callAuthorizer(leaf.authorize, verdict.principal, this.#request)
     return said instanceof Promise ? said.then(scoped) : scoped(said)
   }
 
   #authenticate(mechanism: Authenticator<Party>): LeafResult | Promise<LeafResult> {
-    const keep = (result: LeafResult): LeafResult => {
-      this.#verdicts.set(mechanism, result)
-      return result
-    }
     try {
       const verdict = mechanism.authenticate(this.#request, this.#rules.context)
-      if (isThenable(verdict)) return Promise.resolve(verdict).then((settled) => keep(this.#resultOf(settled)), (error: unknown) => keep(faultOf(error)))
-      return keep(this.#resultOf(verdict))
+      if (isThenable(verdict))
+        return Promise.resolve(verdict)
+          .then((settled) => this.#read(settled))
+          .catch(faultOf)
+          .then((result) => this.#keep(mechanism, result))
+      return this.#keep(mechanism, this.#read(verdict))
     } catch (error) {
-      return keep(faultOf(error))
+      return this.#keep(mechanism, faultOf(error))
     }
   }
 
-  #keep(leaf: Leaf, result: LeafResult): LeafResult {
-    this.#results.set(leaf, result)
+  #keep(mechanism: Authenticator<Party>, result: LeafResult): LeafResult {
+    this.#judged.push(mechanism)
+    this.#verdicts.push(result)
     return result
   }
 
-  #resultOf(verdict: Verdict<Party>): LeafResult {
+  #read(verdict: Verdict<Party>): LeafResult {
     if (isPrincipal(verdict)) return this.#proven(verdict, undefined)
     if (verdict === notMine) return missing
     if (verdict === anonymous) return { outcome: 'proven', principal: anonymous, advice: undefined }
     if (typeof verdict === 'object' && verdict !== null) {
       if ('proven' in verdict && isPrincipal(verdict.proven)) return this.#proven(verdict.proven, verdict as Proven)
       if ('refused' in verdict && typeof verdict.refused === 'string') {
-        return { outcome: 'invalid', reason: verdict.reason === 'malformed' ? 'malformed' : 'invalid', code: verdict.refused, advice: verdict.advice, cause: verdict.cause }
+        return {
+          outcome: 'invalid',
+          reason: verdict.reason === 'malformed' ? 'malformed' : 'invalid',
+          code: verdict.refused,
+          advice: verdict.advice,
+          cause: verdict.cause,
+        }
       }
     }
     return { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID', advice: undefined, cause: undefined }
   }
 
   #proven(principal: Principal, proven: Proven | undefined): LeafResult {
-    const code = standingOf(principal, this.#rules.context.clock.now()) ?? (confirmed(principal, this.#request, proven) ? undefined : 'ERR_CONFIRMATION_UNMET')
+    const code =
+      standingOf(principal, this.#rules.context.clock.now()) ??
+      (confirmed(principal, this.#request, proven) ? undefined : 'ERR_CONFIRMATION_UNMET')
     if (code !== undefined) return { outcome: 'invalid', reason: 'invalid', code, advice: proven?.advice, cause: undefined }
     return { outcome: 'proven', principal, advice: proven?.advice }
   }
@@ -192,7 +226,8 @@ export class Evaluation {
 
   // A nonce must travel whatever became of the other leaves (RFC 9449 section 8.2).
   #collectAdvice(): Advice | undefined {
-    for (const result of this.#results.values()) if (result.advice?.nonce !== undefined) return result.outcome === 'proven' ? result.advice : { nonce: result.advice.nonce }
+    for (const result of this.#verdicts)
+      if (result.advice?.nonce !== undefined) return result.outcome === 'proven' ? result.advice : { nonce: result.advice.nonce }
     return undefined
   }
 }
@@ -222,11 +257,27 @@ export function allowed(principal: Party): Allow {
 }
 
 /** Judges what was proven before: still standing, and may it do this? */
-export function authorizeStanding(rules: Rules, principal: Party, action: Pick<AccessRequest, 'action' | 'resource' | 'attributes'>): Decision | Promise<Decision> {
+export function authorizeStanding(
+  rules: Rules,
+  principal: Party,
+  action: Pick<AccessRequest, 'action' | 'resource' | 'attributes'>,
+): Decision | Promise<Decision> {
   if (principal !== anonymous) {
-    if (!isPrincipal(principal)) return refusalOf({ outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID', advice: undefined, cause: undefined }, undefined, rules.offers, nothingJudged)
+    if (!isPrincipal(principal))
+      return refusalOf(
+        { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID', advice: undefined, cause: undefined },
+        undefined,
+        rules.offers,
+        nothingJudged,
+      )
     const code = standingOf(principal, rules.context.clock.now())
-    if (code !== undefined) return refusalOf({ outcome: 'invalid', reason: 'invalid', code, advice: undefined, cause: undefined }, undefined, rules.offers, nothingJudged)
+    if (code !== undefined)
+      return refusalOf(
+        { outcome: 'invalid', reason: 'invalid', code, advice: undefined, cause: undefined },
+        undefined,
+        rules.offers,
+        nothingJudged,
+      )
   }
   if (rules.authorize === undefined) return allowed(principal)
   const said = callAuthorizer(rules.authorize, principal, action)
@@ -249,10 +300,13 @@ function confirmed(principal: Principal, request: AccessRequest, proven: Proven 
   const { confirmation } = principal
   if (confirmation === undefined) return true
   const members = Object.keys(confirmation)
-  return members.length > 0 && members.every((member) => {
-    if (member === 'x5t#S256') return request.channel.from === 'peer' && request.channel.certificate?.thumbprint === confirmation[member]
-    return member === 'jkt' && proven?.possession?.jkt === confirmation[member]
-  })
+  return (
+    members.length > 0 &&
+    members.every((member) => {
+      if (member === 'x5t#S256') return request.channel.from === 'peer' && request.channel.certificate?.thumbprint === confirmation[member]
+      return member === 'jkt' && proven?.possession?.jkt === confirmation[member]
+    })
+  )
 }
 
 /** What is wrong with the credentials as a whole, before any of them is judged. */
@@ -263,7 +317,8 @@ function presentationFault({ credentials }: AccessRequest): Refused | undefined 
     if (credential.kind === 'malformed') return malformed('ERR_CREDENTIAL_MALFORMED', credential.why)
     for (let before = 0; before < at; before++) {
       const other = credentials[before]
-      if (other !== undefined && (other.carrier === credential.carrier || other.kind === credential.kind)) return malformed('ERR_CREDENTIAL_AMBIGUOUS', `${credential.kind} in ${other.carrier} and ${credential.carrier}`)
+      if (other !== undefined && (other.carrier === credential.carrier || other.kind === credential.kind))
+        return malformed('ERR_CREDENTIAL_AMBIGUOUS', `${credential.kind} in ${other.carrier} and ${credential.carrier}`)
     }
   }
   return undefined
@@ -273,11 +328,18 @@ function malformed(code: string, cause: string): Refused {
   return { outcome: 'invalid', reason: 'malformed', code, advice: undefined, cause }
 }
 
-function callAuthorizer(authorize: Authorizer, party: Party, action: Pick<AccessRequest, 'action' | 'resource' | 'attributes'>): Authorization | Refused | Promise<Authorization | Refused> {
-  const checked = (said: Authorization): Authorization | Refused => (isAuthorization(said) ? said : { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID', advice: undefined, cause: undefined })
+function callAuthorizer(
+  authorize: Authorizer,
+  party: Party,
+  action: Pick<AccessRequest, 'action' | 'resource' | 'attributes'>,
+): Authorization | Refused | Promise<Authorization | Refused> {
+  const checked = (said: Authorization): Authorization | Refused =>
+    isAuthorization(said)
+      ? said
+      : { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID', advice: undefined, cause: undefined }
   try {
     const said = authorize(party, action)
-    return isThenable(said) ? Promise.resolve(said).then(checked, faultOf) : checked(said)
+    return isThenable(said) ? Promise.resolve(said).then(checked).catch(faultOf) : checked(said)
   } catch (error) {
     return faultOf(error)
   }
@@ -294,9 +356,18 @@ function deniedTo(party: Party, said: Denied | Refused): Refused {
 /** What an exception means: errors of ours by their family, anything else is a fault of ours. Never allow. */
 function faultOf(error: unknown): Refused {
   if (isSecurityError(error)) {
-    if (error.family === 'authentication') return { outcome: 'invalid', reason: 'invalid', code: error.code, advice: undefined, cause: error }
-    if (error.family === 'authorization') return { outcome: 'forbid', reason: 'forbidden', code: error.code, advice: undefined, cause: error }
-    if (error.family === 'unavailable') return { outcome: 'unavailable', reason: (error as Partial<UnavailableError>).reason === 'overload' ? 'overload' : 'outage', code: error.code, advice: undefined, cause: error }
+    if (error.family === 'authentication')
+      return { outcome: 'invalid', reason: 'invalid', code: error.code, advice: undefined, cause: error }
+    if (error.family === 'authorization')
+      return { outcome: 'forbid', reason: 'forbidden', code: error.code, advice: undefined, cause: error }
+    if (error.family === 'unavailable')
+      return {
+        outcome: 'unavailable',
+        reason: (error as Partial<UnavailableError>).reason === 'overload' ? 'overload' : 'outage',
+        code: error.code,
+        advice: undefined,
+        cause: error,
+      }
   }
   return { outcome: 'unavailable', reason: 'internal', code: 'ERR_INTERNAL', advice: undefined, cause: error }
 }
@@ -306,13 +377,23 @@ function isBetter(a: Refused, b: Refused): boolean {
   return rank < 0 || (rank === 0 && reasonOrder[a.reason] < reasonOrder[b.reason])
 }
 
-function refusalOf(refused: Refused, advice: Advice | undefined, offers: readonly Offer[], evaluation: Pick<Evaluation, 'explain'>): Refusal {
+function refusalOf(
+  refused: Refused,
+  advice: Advice | undefined,
+  offers: readonly Offer[],
+  evaluation: Pick<Evaluation, 'explain'>,
+): Refusal {
   const base = { code: refused.code, advice, offers, cause: refused.cause, explain: () => evaluation.explain() }
   switch (refused.reason) {
     case 'outage':
     case 'overload':
     case 'internal':
-      return { ...base, outcome: 'unavailable', reason: refused.reason, retryAfterMs: refused.reason === 'internal' ? undefined : (refused.cause as Partial<UnavailableError> | undefined)?.retryAfterMs } satisfies Unavailable
+      return {
+        ...base,
+        outcome: 'unavailable',
+        reason: refused.reason,
+        retryAfterMs: refused.reason === 'internal' ? undefined : (refused.cause as Partial<UnavailableError> | undefined)?.retryAfterMs,
+      } satisfies Unavailable
     case 'insufficientScope':
     case 'forbidden':
       return { ...base, outcome: 'forbid', reason: refused.reason } satisfies Forbid

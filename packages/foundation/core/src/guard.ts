@@ -114,8 +114,9 @@ export class Guard<P extends Party = Party> {
   with(level: { readonly authorize: Authorizer }): Guard<P>
   with(level: Partial<Level>): Guard {
     checkLevel('guard.with', level)
-    if (level.authenticate === undefined && level.authorize === undefined) throw new ConfigurationError('ERR_OPTION_MISSING', 'guard.with needs `authenticate` or `authorize`.')
-    return new Guard(level, this.#family, this.name, this as Guard)
+    if (level.authenticate === undefined && level.authorize === undefined)
+      throw new ConfigurationError('ERR_OPTION_MISSING', 'guard.with needs `authenticate` or `authorize`.')
+    return new Guard(level, this.#family, this.name, this)
   }
 
   /**
@@ -166,7 +167,9 @@ export class Guard<P extends Party = Party> {
     const rules = this.#current()
     if (rules === undefined) return allowed(anonymous) as Decision<P>
     // What the policy's leaves prove is P by construction; the compiler cannot follow it through the expansion.
-    return new Evaluation(signal === undefined ? rules : { ...rules, context: { clock: rules.context.clock, signal } }, request).run() as Decision<P> | Promise<Decision<P>>
+    return new Evaluation(signal === undefined ? rules : { ...rules, context: { clock: rules.context.clock, signal } }, request).run() as
+      | Decision<P>
+      | Promise<Decision<P>>
   }
 
   #current(): Rules | undefined {
@@ -180,9 +183,14 @@ export class Guard<P extends Party = Party> {
   /** The rules in force here; `undefined` where nothing is judged. */
   #compile(): Rules | undefined {
     const { authenticate, authorize } = this.#effective()
-    if (authenticate === undefined) throw new ConfigurationError('ERR_OPTION_MISSING', 'A guard needs `authenticate`; for open access write everyone().')
+    if (authenticate === undefined)
+      throw new ConfigurationError('ERR_OPTION_MISSING', 'A guard needs `authenticate`; for open access write everyone().')
     if (isEveryone(authenticate)) {
-      if (authorize !== undefined) throw new ConfigurationError('ERR_OPTION_INVALID', 'everyone() judges nobody, so no `authorize` can hold; for "nothing presented" use absent().')
+      if (authorize !== undefined)
+        throw new ConfigurationError(
+          'ERR_OPTION_INVALID',
+          'everyone() judges nobody, so no `authorize` can hold; for "nothing presented" use absent().',
+        )
       return undefined
     }
     const alternatives = alternativesOf('authenticate', authenticate)
@@ -219,7 +227,8 @@ export function isGuard(value: unknown): value is Guard {
 
 /** Refuses anything but a guard; for adapters, in plain JavaScript too. Throws `ERR_GUARD_MISSING`. */
 export function requireGuard<P extends Party>(where: string, value: Guard<P> | undefined): Guard<P> {
-  if (!isGuard(value)) throw new ConfigurationError('ERR_GUARD_MISSING', `${where} needs a guard; for open access pass guard({ authenticate: everyone() }).`)
+  if (!isGuard(value))
+    throw new ConfigurationError('ERR_GUARD_MISSING', `${where} needs a guard; for open access pass guard({ authenticate: everyone() }).`)
   return value
 }
 
@@ -229,7 +238,11 @@ export function requireGuard<P extends Party>(where: string, value: Guard<P> | u
  */
 export function principalOf<P extends Party>(by: Guard<P>, native: object): P {
   const principal = by.recall(native)
-  if (principal === undefined) throw new ConfigurationError('ERR_GUARD_NOT_RUN', `Guard "${by.name}" has not allowed this request; put its middleware before the handler.`)
+  if (principal === undefined)
+    throw new ConfigurationError(
+      'ERR_GUARD_NOT_RUN',
+      `Guard "${by.name}" has not allowed this request; put its middleware before the handler.`,
+    )
   return principal
 }
 
@@ -237,7 +250,8 @@ function checkLevel(where: string, level: Partial<Level>): void {
   checkOptions<Partial<Level>>(where, level, { authenticate: true, authorize: true })
   for (const key of ['authenticate', 'authorize'] as const) {
     // `authorize: undefined` from a failed look-up must not read as "no authorization".
-    if (Object.hasOwn(level, key) && level[key] === undefined) throw new ConfigurationError('ERR_OPTION_INVALID', `${where}: \`${key}\` is present and undefined; leave it out or say what it is.`)
+    if (Object.hasOwn(level, key) && level[key] === undefined)
+      throw new ConfigurationError('ERR_OPTION_INVALID', `${where}: \`${key}\` is present and undefined; leave it out or say what it is.`)
   }
   if (level.authorize !== undefined) requireFunction(`${where} authorize`, level.authorize)
 }

@@ -5,7 +5,15 @@
  * adapter re-exports the verbs of the core. Depend on it directly to write an adapter or a mechanism of your own.
  */
 export { Secret, isSecret, secret } from './secret.ts'
-export { AuthenticationError, AuthorizationError, ConfigurationError, SecurityError, UnavailableError, coreErrorCodes, isSecurityError } from './errors.ts'
+export {
+  AuthenticationError,
+  AuthorizationError,
+  ConfigurationError,
+  SecurityError,
+  UnavailableError,
+  coreErrorCodes,
+  isSecurityError,
+} from './errors.ts'
 export type { CoreErrorCode, ErrorFamily, SecurityErrorInit } from './errors.ts'
 export { checkOptions, requireFunction, requireNumber, requireText, requireTexts } from './options.ts'
 export { systemClock } from './clock.ts'
@@ -32,6 +40,12 @@ export { BoundedCache, SingleFlight } from './cache.ts'
 export { cached, defaultRefreshAheadMs, forTargets, isExhausted, keepWarm, maxRetryMs, sameCredential } from './credential-sources.ts'
 export type { CachedOptions, KeepWarmOptions, WarmCredential } from './credential-sources.ts'
 export { ambientCaller, runAs } from './ambient.ts'
-export { formatAuthorization, formatChallenges, maxAuthorizationLength, parseAuthorization, parseChallenges } from './authorization-header.ts'
+export {
+  formatAuthorization,
+  formatChallenges,
+  maxAuthorizationLength,
+  parseAuthorization,
+  parseChallenges,
+} from './authorization-header.ts'
 export type { ParsedChallenge } from './authorization-header.ts'
 export type { AnySource, BoundSource, CredentialSource, DelegatedSource, SourceRequest, Supplied, Target } from './source.ts'

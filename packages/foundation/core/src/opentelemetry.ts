@@ -29,7 +29,12 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): AuditSubscrib
   return (event) => {
     switch (event.type) {
       case 'decision': {
-        const attributes = { 'portcullis.guard': event.guard, 'portcullis.protocol': event.protocol, 'portcullis.outcome': event.outcome, ...(event.code !== undefined && { 'portcullis.code': event.code }) }
+        const attributes = {
+          'portcullis.guard': event.guard,
+          'portcullis.protocol': event.protocol,
+          'portcullis.outcome': event.outcome,
+          ...(event.code !== undefined && { 'portcullis.code': event.code }),
+        }
         decisions.add(1, attributes)
         duration.record(event.durationMs / 1_000, attributes)
         const endTime = event.time.getTime()

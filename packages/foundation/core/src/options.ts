@@ -7,11 +7,15 @@ import { ConfigurationError, type CoreErrorCode } from './errors.ts'
  * Throws `ERR_OPTION_UNKNOWN`, naming the nearest known key. Inherited keys count as unknown too.
  */
 export function checkOptions<T extends object>(where: string, options: T, known: { readonly [K in keyof Required<T>]: true }): void {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw wrong('ERR_OPTION_INVALID', `${where} takes an object of options.`)
+  if (typeof options !== 'object' || options === null || Array.isArray(options))
+    throw wrong('ERR_OPTION_INVALID', `${where} takes an object of options.`)
   for (const key in options) {
     if (Object.hasOwn(known, key)) continue
     const near = nearest(key, Object.keys(known))
-    throw wrong('ERR_OPTION_UNKNOWN', `${where} has no option "${key}"${near === undefined ? '' : `; did you mean "${near}"?`} Known: ${Object.keys(known).join(', ')}.`)
+    throw wrong(
+      'ERR_OPTION_UNKNOWN',
+      `${where} has no option "${key}"${near === undefined ? '' : `; did you mean "${near}"?`} Known: ${Object.keys(known).join(', ')}.`,
+    )
   }
 }
 

@@ -1,4 +1,4 @@
-import { authenticator, notMine, type Authenticator, type Offer } from './authenticator.ts'
+import { authenticator as mechanism, notMine, type Authenticator, type Offer } from './authenticator.ts'
 import { granted, scope, type Authorization, type Authorizer, type Denied } from './authorizer.ts'
 import { ConfigurationError } from './errors.ts'
 import { requireTexts } from './options.ts'
@@ -58,7 +58,11 @@ export function anyOf(...parts: readonly (Policy<Party> | Authorizer)[]): Compos
 export function allOf<const L extends readonly [Policy<Party>, ...Policy<Party>[]]>(...policies: L): Composition<ProvenBy<L[0]>>
 export function allOf(...authorizers: readonly [Authorizer, ...Authorizer[]]): Authorizer
 export function allOf(...parts: readonly (Policy<Party> | Authorizer)[]): Composition<Party> | Authorizer {
-  return compose('allOf', parts, allAuthorizers, (lists) => lists.reduce((product, list) => bounded(product.length * list.length) && product.flatMap((left) => list.map((right) => [...left, ...right]))))
+  return compose('allOf', parts, allAuthorizers, (lists) =>
+    lists.reduce(
+      (product, list) => bounded(product.length * list.length) && product.flatMap((left) => list.map((right) => [...left, ...right])),
+    ),
+  )
 }
 
 /**
@@ -68,7 +72,16 @@ export function allOf(...parts: readonly (Policy<Party> | Authorizer)[]): Compos
 export function withScopes<P extends Party>(policy: Policy<P>, scopes: readonly [string, ...string[]] | Authorizer): Composition<P> {
   const authorize = typeof scopes === 'function' ? scopes : anyAuthorizer(requireTexts('withScopes', scopes).map(scope))
   return composition(
-    alternativesOf('withScopes', policy).map((leaves) => leaves.map((leaf, at) => (at > 0 ? leaf : { authenticator: leaf.authenticator, authorize: leaf.authorize === undefined ? authorize : allAuthorizers([leaf.authorize, authorize]) }))),
+    alternativesOf('withScopes', policy).map((leaves) =>
+      leaves.map((leaf, at) =>
+        at > 0
+          ? leaf
+          : {
+              authenticator: leaf.authenticator,
+              authorize: leaf.authorize === undefined ? authorize : allAuthorizers([leaf.authorize, authorize]),
+            },
+      ),
+    ),
   )
 }
 
@@ -82,7 +95,7 @@ const everybody: Everyone = Object.freeze({ everyone: true })
 export function absent(): Authenticator<Anonymous> {
   return nobody
 }
-const nobody = authenticator<Anonymous>('absent', (request) => (request.credentials.length === 0 ? anonymous : notMine))
+const nobody = mechanism<Anonymous>('absent', (request) => (request.credentials.length === 0 ? anonymous : notMine))
 
 /** Tells {@link Everyone} from a policy. */
 export function isEveryone(policy: unknown): policy is Everyone {
@@ -95,14 +108,19 @@ export function alternativesOf(where: string, policy: Policy<Party>): readonly A
     if ('alternatives' in policy && compositions.has(policy)) return policy.alternatives
     if ('authenticate' in policy && typeof policy.authenticate === 'function' && Array.isArray(policy.offers)) return [[leafOf(policy)]]
   }
-  if (isEveryone(policy)) throw new ConfigurationError('ERR_OPTION_INVALID', `${where}: everyone() stands alone; for "nothing presented" in a composition use absent().`)
+  if (isEveryone(policy))
+    throw new ConfigurationError(
+      'ERR_OPTION_INVALID',
+      `${where}: everyone() stands alone; for "nothing presented" in a composition use absent().`,
+    )
   throw new ConfigurationError('ERR_OPTION_INVALID', `${where} takes authenticators, and policies made by anyOf, allOf and withScopes.`)
 }
 
 /** The schemes on offer, in the order of the policy, each once. */
 export function offersOf(alternatives: readonly Alternative[]): readonly Offer[] {
   const offers = new Map<string, Offer>()
-  for (const leaf of alternatives.flat()) for (const offer of leaf.authenticator.offers) offers.set(JSON.stringify([offer.scheme.toLowerCase(), offer.parameters]), offer)
+  for (const leaf of alternatives.flat())
+    for (const offer of leaf.authenticator.offers) offers.set(JSON.stringify([offer.scheme.toLowerCase(), offer.parameters]), offer)
   return Object.freeze([...offers.values()])
 }
 
@@ -143,7 +161,11 @@ function composition<P extends Party>(alternatives: readonly Alternative[]): Com
 }
 
 function bounded(count: number): true {
-  if (count > maxAlternatives) throw new ConfigurationError('ERR_POLICY_TOO_LARGE', `The policy expands to ${count} alternatives; ${maxAlternatives} are allowed. Several issuers are one table of one mechanism.`)
+  if (count > maxAlternatives)
+    throw new ConfigurationError(
+      'ERR_POLICY_TOO_LARGE',
+      `The policy expands to ${count} alternatives; ${maxAlternatives} are allowed. Several issuers are one table of one mechanism.`,
+    )
   return true
 }
 
@@ -152,21 +174,37 @@ function bounded(count: number): true {
 const weights: Readonly<Record<string, number>> = { ERR_STEP_UP_REQUIRED: 2, ERR_SCOPE_INSUFFICIENT: 1 }
 
 function strongest(denials: readonly Denied[]): Denied {
-  const first = [...denials].sort((a, b) => (weights[b.code] ?? 0) - (weights[a.code] ?? 0))[0] as Denied
+  const first = denials.toSorted((a, b) => (weights[b.code] ?? 0) - (weights[a.code] ?? 0))[0] as Denied
   const scopes = denials.filter((denied) => denied.code === first.code).flatMap((denied) => denied.advice?.scopes ?? [])
-  return { ...first, advice: scopes.length > 0 ? { ...first.advice, scopes: [...new Set(scopes)] } : first.advice, leaf: denials.map((denied) => denied.leaf).join(', ') }
+  return {
+    ...first,
+    advice: scopes.length > 0 ? { ...first.advice, scopes: [...new Set(scopes)] } : first.advice,
+    leaf: denials.map((denied) => denied.leaf).join(', '),
+  }
 }
 
 function anyAuthorizer(list: readonly Authorizer[]): Authorizer {
   const [only] = list
   if (list.length === 1 && only !== undefined) return only
-  return (principal, action) => walk(list, (authorize) => authorize(principal, action), (said) => said.outcome === 'granted', (denials) => strongest(denials))
+  return (principal, action) =>
+    walk(
+      list,
+      (authorize) => authorize(principal, action),
+      (said) => said.outcome === 'granted',
+      (denials) => strongest(denials),
+    )
 }
 
 function allAuthorizers(list: readonly Authorizer[]): Authorizer {
   const [only] = list
   if (list.length === 1 && only !== undefined) return only
-  return (principal, action) => walk(list, (authorize) => authorize(principal, action), (said) => said.outcome !== 'granted', () => granted)
+  return (principal, action) =>
+    walk(
+      list,
+      (authorize) => authorize(principal, action),
+      (said) => said.outcome !== 'granted',
+      () => granted,
+    )
 }
 
 /** Asks one after the other, in the same tick as long as no answer is a promise, until one ends it. */
@@ -180,16 +218,16 @@ function walk(
   const from = (start: number): Authorization | Promise<Authorization> => {
     for (let at = start; at < list.length; at++) {
       const said = ask(list[at] as Authorizer)
-      if (said instanceof Promise) return said.then((answer) => take(answer) ?? from(at + 1))
-      const end = take(said)
-      if (end !== undefined) return end
+      if (said instanceof Promise) return said.then((answer) => (isLast(answer) ? answer : from(at + 1)))
+      if (isLast(said)) return said
     }
     return otherwise(denials)
   }
-  const take = (said: Authorization): Authorization | undefined => {
-    if (!isAuthorization(said) || ends(said)) return said
+  // What is no answer at all ends it too, and reaches the guard, which knows it for a fault.
+  const isLast = (said: Authorization): boolean => {
+    if (!isAuthorization(said) || ends(said)) return true
     if (said.outcome !== 'granted') denials.push(said)
-    return undefined
+    return false
   }
   return from(0)
 }

@@ -76,7 +76,8 @@ class VouchedPrincipal<C extends Claims = Claims> {
     this.confirmation = init.confirmation === undefined ? undefined : Object.freeze({ ...init.confirmation })
     this.actor = init.actor
     this.factors = factors
-    this.revocations = init.revocations === undefined || init.revocations.length === 0 ? noRevocations : Object.freeze([...init.revocations])
+    this.revocations =
+      init.revocations === undefined || init.revocations.length === 0 ? noRevocations : Object.freeze([...init.revocations])
     this.#expiresAtMs = expiresAtMs
     this.#authenticatedAtMs = init.authenticatedAt?.getTime()
     Object.freeze(this)
@@ -134,8 +135,10 @@ export const anonymous: Anonymous = Object.freeze({ kind: 'anonymous' })
  * Claims are frozen in place, deeply. Throws `ERR_PRINCIPAL_INVALID` for an empty issuer or subject and for dates that are none.
  */
 export function vouchForPrincipal<C extends Claims = Claims>(init: PrincipalInit<C>): Principal<C> {
-  if (typeof init.subject !== 'string' || init.subject === '') throw new ConfigurationError('ERR_PRINCIPAL_INVALID', 'A principal needs a subject that is not empty.')
-  if (typeof init.issuer !== 'string' || init.issuer === '') throw new ConfigurationError('ERR_PRINCIPAL_INVALID', 'A principal needs an issuer that is not empty.')
+  if (typeof init.subject !== 'string' || init.subject === '')
+    throw new ConfigurationError('ERR_PRINCIPAL_INVALID', 'A principal needs a subject that is not empty.')
+  if (typeof init.issuer !== 'string' || init.issuer === '')
+    throw new ConfigurationError('ERR_PRINCIPAL_INVALID', 'A principal needs an issuer that is not empty.')
   const expiresAtMs = init.expiresAt === undefined ? never : init.expiresAt.getTime()
   if (Number.isNaN(expiresAtMs)) throw new ConfigurationError('ERR_PRINCIPAL_INVALID', 'The expiry of a principal must be a valid date.')
   return new VouchedPrincipal(init, noFactors, expiresAtMs)

@@ -77,7 +77,18 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
   #stopPolicy: () => void
 
   constructor(options: AuthSessionOptions<P>) {
-    checkOptions<AuthSessionOptions<P>>('AuthSession', options, { guard: true, principal: true, action: true, protocol: true, remoteAddress: true, maxSessionMs: true, warnBeforeMs: true, graceMs: true, onWarning: true, onEnd: true })
+    checkOptions<AuthSessionOptions<P>>('AuthSession', options, {
+      guard: true,
+      principal: true,
+      action: true,
+      protocol: true,
+      remoteAddress: true,
+      maxSessionMs: true,
+      warnBeforeMs: true,
+      graceMs: true,
+      onWarning: true,
+      onEnd: true,
+    })
     // A year is more than any credential should live.
     if (options.maxSessionMs !== undefined) requireNumber('maxSessionMs', options.maxSessionMs, { min: 1, max: 366 * 86_400_000 })
     if (options.warnBeforeMs !== undefined) requireNumber('warnBeforeMs', options.warnBeforeMs, { min: 0, max: 86_400_000 })
@@ -210,7 +221,13 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
 
   #report(type: 'sessionEnded' | 'sessionWarning' | 'reauthenticated', reason?: EndReason): void {
     const { guard, protocol, remoteAddress } = this.#options
-    guard.report({ type, protocol, principal: this.#principal, ...(remoteAddress !== undefined && { remoteAddress }), ...(reason !== undefined && { message: reason }) })
+    guard.report({
+      type,
+      protocol,
+      principal: this.#principal,
+      ...(remoteAddress !== undefined && { remoteAddress }),
+      ...(reason !== undefined && { message: reason }),
+    })
   }
 }
 
@@ -220,7 +237,7 @@ function sameParty(before: Principal | Anonymous, after: Principal | Anonymous):
 }
 
 function sorted(confirmation: Readonly<Record<string, string>> | undefined): unknown {
-  return confirmation === undefined ? undefined : Object.entries(confirmation).sort(([a], [b]) => (a < b ? -1 : 1))
+  return confirmation === undefined ? undefined : Object.entries(confirmation).toSorted(([a], [b]) => (a < b ? -1 : 1))
 }
 
 function settle<T>(value: T | Promise<T>, use: (value: T) => void): void | Promise<void> {

@@ -34,4 +34,6 @@ export type BoundSource = (request: SourceRequest & { readonly binding: RequestB
 /** Yields a credential for a caller on whose behalf a call is made. Caching it does not compile, and neither does calling it without the caller. */
 export type DelegatedSource = (request: SourceRequest & { readonly onBehalfOf: Principal }) => Supplied | Promise<Supplied>
 /** What a client takes: it always gives the binding, and the caller where its own caller named one. */
-export type AnySource = (request: SourceRequest & { readonly binding: RequestBinding; readonly onBehalfOf: Principal }) => Supplied | Promise<Supplied>
+export type AnySource = (
+  request: SourceRequest & { readonly binding: RequestBinding; readonly onBehalfOf: Principal },
+) => Supplied | Promise<Supplied>

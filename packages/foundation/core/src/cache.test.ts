@@ -1,0 +1,80 @@
+import { describe, expect, it } from 'vitest'
+import { BoundedCache, SingleFlight } from './index.ts'
+import { manualClock } from './testing.ts'
+
+describe('BoundedCache', () => {
+  it('forgets each entry at its time, and the least recently used when full', () => {
+    const clock = manualClock(0)
+    const cache = new BoundedCache<string, number>({ maxEntries: 2, clock })
+    cache.set('a', 1, 100)
+    cache.set('b', 2, 200)
+    expect(cache.get('a')).toBe(1)
+    cache.set('c', 3, 300)
+    expect(cache.get('b')).toBe(undefined)
+    expect(cache.get('a')).toBe(1)
+    clock.advance(100)
+    expect(cache.get('a')).toBe(undefined)
+    expect(cache.get('c')).toBe(3)
+    expect(cache.size).toBe(1)
+  })
+
+  it('puts if absent in one step, and refuses rather than forgets when full', () => {
+    const clock = manualClock(0)
+    const cache = new BoundedCache<string, true>({ maxEntries: 2, clock })
+    expect(cache.putIfAbsent('a', true, 100)).toBe(true)
+    expect(cache.putIfAbsent('a', true, 100)).toBe(false)
+    expect(cache.putIfAbsent('b', true, 50)).toBe(true)
+    expect(cache.putIfAbsent('c', true, 50)).toBe('full')
+    clock.advance(50)
+    expect(cache.putIfAbsent('c', true, 150)).toBe(true)
+    expect(cache.putIfAbsent('a', true, 100)).toBe(false)
+    clock.advance(50)
+    expect(cache.putIfAbsent('a', true, 200)).toBe(true)
+  })
+
+  it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, undefined as never])('does not take %s as its bound', (maxEntries) => {
+    expect(() => new BoundedCache({ maxEntries })).toThrow(expect.objectContaining({ code: 'ERR_OPTION_INVALID' }))
+  })
+})
+
+describe('SingleFlight', () => {
+  it('shares one piece of work, and its failure, and keeps neither', async () => {
+    const flight = new SingleFlight<string, number>()
+    let worked = 0
+    const work = async (): Promise<number> => ++worked
+    expect(await Promise.all([flight.run('a', work), flight.run('a', work), flight.run('b', work)])).toEqual([1, 1, 2])
+    const failing = async (): Promise<number> => {
+      worked++
+      throw new Error('no')
+    }
+    const results = await Promise.allSettled([flight.run('a', failing), flight.run('a', failing)])
+    expect(results.map((result) => result.status)).toEqual(['rejected', 'rejected'])
+    expect(worked).toBe(3)
+    expect(await flight.run('a', work)).toBe(4)
+    expect(flight.size).toBe(0)
+  })
+
+  it('aborts the work when the last caller has gone, and starts anew for the next', async () => {
+    const flight = new SingleFlight<string, string>()
+    const signals: AbortSignal[] = []
+    const work = (signal: AbortSignal): Promise<string> => {
+      signals.push(signal)
+      return new Promise((resolve, reject) => {
+        signal.addEventListener('abort', () => reject(signal.reason))
+        setTimeout(() => resolve('done'), 20)
+      })
+    }
+    const [a, b] = [new AbortController(), new AbortController()]
+    const one = flight.run('k', work, a.signal)
+    const two = flight.run('k', work, b.signal)
+    a.abort(new Error('a'))
+    await expect(one).rejects.toThrow('a')
+    expect(signals[0]?.aborted).toBe(false)
+    b.abort(new Error('b'))
+    await expect(two).rejects.toThrow('b')
+    expect(signals[0]?.aborted).toBe(true)
+    expect(await flight.run('k', work)).toBe('done')
+    expect(signals.length).toBe(2)
+    await expect(flight.run('k', work, AbortSignal.abort(new Error('early')))).rejects.toThrow('early')
+  })
+})
