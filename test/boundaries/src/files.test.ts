@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
@@ -40,6 +40,17 @@ describe('files', () => {
           .map(({ what, pattern }) => `${file} holds ${what}: ${pattern.exec(text)?.[0]}`)
       })
     expect(found).toEqual([])
+  })
+
+  it('link to files that exist', () => {
+    const dead = tracked
+      .filter((file) => file.endsWith('.md'))
+      .flatMap((file) =>
+        [...readFileSync(join(root, file), 'utf8').matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g)]
+          .filter(([, target = '']) => !existsSync(join(root, dirname(file), target)))
+          .map(([, target]) => `${file} links to ${target}`),
+      )
+    expect(dead).toEqual([])
   })
 
   it('switch a lint rule off only with the reason beside it', () => {
