@@ -1,0 +1,92 @@
+import type { X509Certificate } from 'node:crypto'
+
+import { Revocation } from '@portcullis/core'
+import { certificateThumbprint, type Certificate } from '@portcullis/crypto'
+
+/** A certificate in which chains may end. */
+export interface Anchor {
+  /** The name that the configuration gave to its source. */
+  readonly name: string
+  readonly thumbprint: string
+  readonly certificate: X509Certificate
+  /** Revoked when the anchor leaves the bundle. */
+  readonly revocation: Revocation
+}
+
+/** What chains are built from and end in. */
+export interface Trust {
+  /** By thumbprint. */
+  readonly anchors: ReadonlyMap<string, Anchor>
+  /** Further certificates of the sources: trusted to be no end, useful to get to one. */
+  readonly intermediates: readonly X509Certificate[]
+  /** Tells whether two trusts are the same. */
+  readonly fingerprint: string
+}
+
+/**
+ * Sorts the certificates of all sources into anchors, which are self-signed, and others. An anchor that was there
+ * before under the same name keeps its revocation, and so its principals. Expired ones are kept: a chain that ends in
+ * one does not hold, which is judged when it is asked. Yields undefined if one certificate stands under two names.
+ */
+export function trustOf(sources: ReadonlyMap<string, readonly Certificate[]>, before?: Trust): Trust | undefined {
+  const anchors = new Map<string, Anchor>()
+  const intermediates = new Map<string, X509Certificate>()
+  for (const [name, certificates] of sources) {
+    for (const { x509: certificate, thumbprint } of certificates) {
+      if (!isSelfSigned(certificate)) {
+        intermediates.set(thumbprint, certificate)
+        continue
+      }
+      const known = anchors.get(thumbprint)
+      if (known !== undefined && known.name !== name) return undefined
+      const old = before?.anchors.get(thumbprint)
+      anchors.set(thumbprint, old?.name === name ? old : { name, thumbprint, certificate, revocation: new Revocation() })
+    }
+  }
+  const fingerprint = [...[...anchors.values()].map((anchor) => `${anchor.thumbprint} ${anchor.name}`), ...intermediates.keys()]
+    .toSorted()
+    .join('\n')
+  return { anchors, intermediates: [...intermediates.values()], fingerprint }
+}
+
+/** Tells whether a certificate holds at this time, both ends included (RFC 5280 section 4.1.2.5). */
+export function isInDate(certificate: X509Certificate, now: number): boolean {
+  return now >= certificate.validFromDate.getTime() && now <= certificate.validToDate.getTime()
+}
+
+// RFC 5280 asks for no limit; web chains have three or four, and a path is searched, not only followed.
+const maxChainLength = 8
+// A peer chooses what it sends. Each candidate costs a signature check only where names and key identifiers fit.
+const maxSignatureChecks = 32
+
+/**
+ * The anchors in which a chain from this certificate can end, over `sent` and the intermediates at hand: every
+ * signature is checked, every certificate on the way is an authority's and in date.
+ *
+ * The runtime has verified the chain and does not say where it ended; this search does. It knows nothing of name
+ * constraints and policies, which the runtime has checked: so a result counts only together with the runtime's, and
+ * only if it is unique.
+ */
+export function anchorsOf(leaf: X509Certificate, sent: readonly X509Certificate[], trust: Trust, now: number): readonly Anchor[] {
+  const found = new Set<Anchor>()
+  const anchorCertificates = Array.from(trust.anchors.values(), (anchor) => anchor.certificate)
+  const candidates = [...anchorCertificates, ...trust.intermediates, ...sent]
+  let checksLeft = maxSignatureChecks
+  const climb = (certificate: X509Certificate, length: number): void => {
+    if (!isInDate(certificate, now)) return
+    const anchor = trust.anchors.get(certificateThumbprint(certificate))
+    if (anchor !== undefined) return void found.add(anchor)
+    if (length === maxChainLength || (length > 1 && !certificate.ca)) return
+    for (const candidate of candidates) {
+      if (!certificate.checkIssued(candidate) || checksLeft-- <= 0) continue
+      if (certificate.verify(candidate.publicKey)) climb(candidate, length + 1)
+    }
+  }
+  climb(leaf, 1)
+  return [...found]
+}
+
+/** Tells whether a certificate is signed with its own key, and so can be an anchor. */
+export function isSelfSigned(certificate: X509Certificate): boolean {
+  return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
+}
