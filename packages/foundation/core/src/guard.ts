@@ -137,10 +137,14 @@ export class Guard<P extends Party = Party> {
     for (const listener of this.#family.listeners) listener()
   }
 
-  /** Calls `listener` after each policy change in this guard's family; returns how to stop. Sessions use it. */
-  onChange(listener: () => void): () => void {
+  /** Calls `listener` after each policy change in this guard's family. Sessions use it. */
+  onChange(listener: () => void): void {
     this.#family.listeners.add(listener)
-    return () => void this.#family.listeners.delete(listener)
+  }
+
+  /** No longer calls `listener`. */
+  offChange(listener: () => void): void {
+    this.#family.listeners.delete(listener)
   }
 
   /** Puts into the audit trail what happened before the guard or after it: refused handshakes, ended sessions, failing stores. */

@@ -36,16 +36,14 @@ export class Revocation {
     if (failures.length > 0) throw failures[0]
   }
 
-  /** Calls `listener` when it is revoked, at once if it is already; returns how to stop. */
-  subscribe(listener: (reason: string) => void): () => void {
-    if (this.#reason !== undefined) {
-      listener(this.#reason)
-      return nothing
-    }
-    const listeners = (this.#listeners ??= new Set())
-    listeners.add(listener)
-    return () => void listeners.delete(listener)
+  /** Calls `listener` when it is revoked, at once if it is already. */
+  subscribe(listener: (reason: string) => void): void {
+    if (this.#reason === undefined) (this.#listeners ??= new Set()).add(listener)
+    else listener(this.#reason)
+  }
+
+  /** No longer calls `listener`. */
+  unsubscribe(listener: (reason: string) => void): void {
+    this.#listeners?.delete(listener)
   }
 }
-
-function nothing(): void {}

@@ -73,8 +73,9 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
   #ended: EndReason | undefined
   #failures = 0
   #watched: Set<Watched<P>> | undefined
-  #unsubscribe: (() => void)[] = []
-  #stopPolicy: () => void
+  readonly #onTick = (): void => this.#tick()
+  readonly #onRevoked = (): void => this.#finish('revoked')
+  readonly #onPolicyChange = (): void => this.#policyChanged()
 
   constructor(options: AuthSessionOptions<P>) {
     checkOptions<AuthSessionOptions<P>>('AuthSession', options, {
@@ -95,7 +96,7 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
     if (options.graceMs !== undefined) requireNumber('graceMs', options.graceMs, { min: 0, max: maxGraceMs })
     this.#options = options
     this.#principal = options.principal
-    this.#stopPolicy = options.guard.onChange(() => this.#policyChanged())
+    options.guard.onChange(this.#onPolicyChange)
     this.#hold(options.principal)
   }
 
@@ -144,7 +145,6 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
       return decision
     }
     this.#failures = 0
-    this.#principal = decision.principal
     this.#hold(decision.principal)
     this.#report('reauthenticated')
     this.#reconsider()
@@ -157,8 +157,8 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
   }
 
   #hold(principal: P): void {
-    for (const stop of this.#unsubscribe) stop()
-    this.#unsubscribe = []
+    this.#forget(this.#principal)
+    this.#principal = principal
     const { maxSessionMs = defaultMaxSessionMs, graceMs = 0, guard } = this.#options
     const now = guard.clock.now()
     this.#heldAtMs = now
@@ -166,10 +166,14 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
     this.#endsAtMs = expiresAtMs === Number.POSITIVE_INFINITY ? now + maxSessionMs : expiresAtMs + graceMs
     this.#warnedForMs = 0
     if (principal.kind === 'principal') {
-      for (const revocation of principal.revocations) this.#unsubscribe.push(revocation.subscribe(() => this.#finish('revoked')))
+      for (const revocation of principal.revocations) revocation.subscribe(this.#onRevoked)
     }
     // A revocation that had happened already has ended it within subscribe.
     if (this.#ended === undefined) this.#tick()
+  }
+
+  #forget(principal: P): void {
+    if (principal.kind === 'principal') for (const revocation of principal.revocations) revocation.unsubscribe(this.#onRevoked)
   }
 
   /** Looks at the clock, does what is due, and sleeps until the next thing; the clock may have been set meanwhile. */
@@ -186,7 +190,7 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
       onWarning?.(new Date(expiresAtMs))
     }
     const next = this.#warnedForMs === expiresAtMs ? this.#endsAtMs : warnAtMs
-    this.#timer = guard.clock.schedule(Math.min(Math.max(0, next - now), longestWaitMs), () => this.#tick())
+    this.#timer = guard.clock.schedule(Math.min(Math.max(0, next - now), longestWaitMs), this.#onTick)
   }
 
   #policyChanged(): void {
@@ -211,9 +215,8 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
     if (this.#ended !== undefined) return
     this.#ended = reason
     this.#timer?.cancel()
-    this.#stopPolicy()
-    for (const stop of this.#unsubscribe) stop()
-    this.#unsubscribe = []
+    this.#options.guard.offChange(this.#onPolicyChange)
+    this.#forget(this.#principal)
     this.#watched = undefined
     this.#report('sessionEnded', reason)
     this.#options.onEnd(reason)
