@@ -1,0 +1,63 @@
+import type { Scenario } from '../scenario.ts'
+
+/** What the guard's policy makes of it, as the protocol tells it. */
+export const policyScenarios = {
+  'policy.missingScope': {
+    title: 'a token without the scope is forbidden, not challenged for another proof',
+    rule: 'RFC 6750 section 3.1',
+    given: [{ presents: [{ token: { scopes: [] } }] }, { presents: [{ token: { scopes: ['orders', 'orders:readall'] } }] }],
+    then: { outcome: 'forbidden', reason: 'insufficientScope' },
+  },
+  'policy.levelRefuses': {
+    title: 'an operation with its own level is not reached with the scope of the listener',
+    rule: 'the most specific level holds',
+    given: { operation: 'write' },
+    then: { outcome: 'forbidden', reason: 'insufficientScope' },
+  },
+  'policy.levelAllows': {
+    title: 'an operation with its own level is reached with its scope',
+    rule: 'the most specific level holds',
+    given: { operation: 'write', presents: [{ token: { scopes: ['orders:read', 'orders:write'] } }] },
+    then: { outcome: 'allowed' },
+  },
+  'policy.everyone': {
+    title: 'what is open to everyone is open, even to a peer with a certificate, and has no subject',
+    rule: 'a client certificate alone is no credential',
+    given: [
+      { operation: 'public', presents: [] },
+      { operation: 'public', presents: [], certificate: 'alice' },
+    ],
+    then: { outcome: 'allowed', subject: 'anonymous' },
+  },
+  'policy.unmatched': {
+    title: 'what no level covers is refused',
+    rule: 'RFC 9110 section 15.5.5',
+    given: { operation: 'nowhere' },
+    then: { outcome: 'refused' },
+    control: {},
+  },
+  'policy.secondFactorMissing': {
+    title: 'one factor of two is a challenge',
+    rule: 'NIST SP 800-63B section 4.2',
+    given: [{ policy: 'bearerAndCertificate' }, { policy: 'bearerAndCertificate', presents: [], certificate: 'alice' }],
+    then: { outcome: 'challenged', reason: 'missing' },
+  },
+  'policy.secondFactorPresent': {
+    title: 'both factors together are allowed, and the first names the subject',
+    rule: 'NIST SP 800-63B section 4.2',
+    given: { policy: 'bearerAndCertificate', certificate: 'alice' },
+    then: { outcome: 'allowed' },
+  },
+  'policy.keyServerDown': {
+    title: 'where the keys cannot be read nobody can tell: unavailable, never allowed',
+    rule: 'RFC 9110 section 15.6.4',
+    given: { policy: 'keyServerDown' },
+    then: { outcome: 'unavailable', reason: 'outage' },
+  },
+  'policy.internalFault': {
+    title: 'a fault within a mechanism is unavailable, never allowed',
+    rule: 'RFC 9110 section 15.6.1',
+    given: { policy: 'faulty' },
+    then: { outcome: 'unavailable', reason: 'internal' },
+  },
+} as const satisfies Record<string, Scenario>

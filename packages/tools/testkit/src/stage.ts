@@ -1,0 +1,320 @@
+import { isDeepStrictEqual } from 'node:util'
+
+import {
+  allOf,
+  everyone,
+  formatAuthorization,
+  guard,
+  scope,
+  Secret,
+  type AuditEvent,
+  type Credential,
+  type EndReason,
+  type Guard,
+  type Policy,
+} from '@portcullis/core'
+import { manualClock, type ManualClock } from '@portcullis/core/testing'
+
+import { answerTo, TestApplication } from './application.ts'
+import { countingSource, type CountingSource } from './counting-source.ts'
+import { Evidence } from './evidence.ts'
+import type { Carrier, Harness, Listening, Live, MechanismSetup, Observed, Peer } from './harness.ts'
+import { testIssuer, type TestIssuer, type TokenFacts } from './issuer.ts'
+import { accessTokens, certificates, faulty, proofs } from './mechanisms.ts'
+import { TooLate, until, within } from './patience.ts'
+import { serverName, type CertificateName, type ServerName, type TestPki } from './pki.ts'
+import { proofKey } from './proof.ts'
+import { recordingPort } from './recording-port.ts'
+import type { Expected, Given, PolicyName, Presented } from './scenario.ts'
+import { StageTls } from './stage-tls.ts'
+
+const soundScopes = ['orders:read']
+
+/**
+ * One scenario's world: an issuer, a certificate authority, a clock that stands still, a guard, the adapter's listener
+ * and its peers. Scenarios act through it, and it fails where something else is observed than must be.
+ */
+export class Stage {
+  readonly clock: ManualClock
+  readonly issuer: TestIssuer
+  readonly application = new TestApplication()
+  readonly evidence = new Evidence()
+  readonly #harness: Harness
+  readonly #pki: TestPki
+  readonly #tls: StageTls
+  readonly #proofKey = proofKey()
+  readonly #proofs = new Map<string, Carrier>()
+  readonly #delivered = new Map<Live, string[]>()
+  readonly #byClient = new WeakSet<Peer>()
+  #listening: Listening | undefined
+
+  constructor(harness: Harness, pki: TestPki) {
+    this.#harness = harness
+    this.#pki = pki
+    // The runtime judges certificates by the machine's clock, so this one begins there.
+    this.clock = manualClock(Math.floor(Date.now() / 1000) * 1000)
+    this.issuer = testIssuer({ clock: this.clock })
+    this.#tls = new StageTls(pki, this.clock)
+  }
+
+  /** Opens the listener. */
+  async open({ policy = 'bearer', server = 'sound', clientCertificates = 'accept' }: Given): Promise<void> {
+    const base = this.#guard(policy)
+    this.#listening = await within(
+      'opening the listener',
+      this.#harness.listen({
+        guard: base,
+        operations: [
+          { name: 'read', guard: base.with({ authorize: scope('orders:read') }) },
+          { name: 'write', guard: base.with({ authorize: scope('orders:write') }) },
+          { name: 'public', guard: base.with({ authenticate: everyone() }) },
+        ],
+        tls: await this.#tls.server(server, clientCertificates),
+        clock: this.clock,
+        application: this.application,
+      }),
+    )
+  }
+
+  /** Ends everything that the stage has opened. */
+  async close(): Promise<void> {
+    await within('closing the listener', this.#listening?.close() ?? Promise.resolve())
+    await this.#tls.close()
+  }
+
+  /** A bare peer. */
+  peer(given: Given): Peer {
+    return this.#peerWith(
+      given,
+      (given.presents ?? [{ token: {} }]).map((presented) => this.#carrier(presented)),
+    )
+  }
+
+  /** The adapter's own client, fed by a source of one sound token unless another is given. */
+  async client(given: Given, { source } = this.source({ refused: {}, then: 'nothing' }), plaintextPort?: number): Promise<Peer> {
+    const tls = await this.#tls.client(given.certificate)
+    const peer = await this.#opened.client({ source, tls, serverName, plaintextPort, clock: this.clock })
+    this.#byClient.add(peer)
+    return peer
+  }
+
+  /** A source of tokens that counts its refreshes. */
+  source(tokens: { readonly refused: TokenFacts; readonly then: TokenFacts | 'nothing' }): CountingSource {
+    const bearer = (facts: TokenFacts): Credential => ({
+      kind: 'bearer',
+      carrier: 'authorization',
+      token: new Secret(this.#token({ token: facts })),
+    })
+    return countingSource(this.#opened.origin, bearer(tokens.refused), tokens.then === 'nothing' ? undefined : bearer(tokens.then))
+  }
+
+  /** What comes of a call. What is thrown is an outcome too; what does not come in time is a failure. */
+  async observe(peer: Peer, operation: string): Promise<Observed> {
+    const observed = await within(`the answer to "${operation}"`, peer.call(operation)).catch((error: unknown): Observed => {
+      if (error instanceof TooLate) throw error
+      this.evidence.saw('an error', error)
+      return { outcome: this.#byClient.has(peer) ? 'clientRefused' : 'closed', wire: String(error) }
+    })
+    this.evidence.saw('an answer', observed)
+    return observed
+  }
+
+  /** Calls, and fails unless this is observed: on the wire, in the audit trail, and in the application. */
+  async expect(peer: Peer, given: Given, expected: Expected): Promise<void> {
+    const { operation = 'read' } = given
+    const [calls, events] = [this.application.calls, this.evidence.events.length]
+    const observed = await this.observe(peer, operation)
+    await this.check(observed, given, expected, events)
+    if (expected.outcome !== 'allowed' && this.application.calls !== calls) throw new Error('The handler ran for a call that was refused.')
+    if (expected.outcome !== 'allowed') return
+    const subject = expected.subject === 'certificate' ? this.subjectOf(given.certificate ?? 'alice') : (expected.subject ?? 'alice')
+    if (observed.answer !== answerTo(operation, subject))
+      throw new Error(`The application was to answer "${answerTo(operation, subject)}"; the peer read ${JSON.stringify(observed.answer)}.`)
+  }
+
+  /** Fails unless an observation is as expected; `sinceEvent` is where the audit trail is searched from. */
+  async check(observed: Observed, given: Given, { outcome, reason, scheme }: Expected, sinceEvent: number): Promise<void> {
+    const fits = outcome === 'refused' ? observed.outcome !== 'allowed' : observed.outcome === (this.#harness.wording?.[outcome] ?? outcome)
+    if (!fits)
+      throw new Error(
+        `Expected ${outcome}, observed ${observed.outcome}; given ${JSON.stringify(given)}; on the wire: ${this.evidence.holdsSecret(observed.wire) ? '(a secret)' : observed.wire.slice(0, 500)}`,
+      )
+    if (
+      scheme !== undefined &&
+      observed.challenges?.some((challenge) => challenge.split(' ')[0]?.toLowerCase() === scheme.toLowerCase()) !== true
+    ) {
+      throw new Error(`Expected a challenge for ${scheme}, observed ${JSON.stringify(observed.challenges ?? [])}.`)
+    }
+    const found = (event: AuditEvent): boolean => event.type === 'decision' && event.reason === reason
+    if (reason !== undefined)
+      await until(`A decision "${reason}" in the audit trail`, () => this.evidence.events.slice(sinceEvent).some(found))
+  }
+
+  /** Opens a live connection to `read`. */
+  async live(given: Given): Promise<Live> {
+    const peer = this.peer(given)
+    if (peer.live === undefined) throw new Error('This harness has no live connections; declare the scenario unsupported, with the reason.')
+    const live = await within('opening a live connection', peer.live('read'))
+    this.#delivered.set(live, [])
+    await until('The registration of the live connection', () => this.application.subscribers > 0)
+    return live
+  }
+
+  /** Publishes, and fails unless all that was published arrived, once and in order. */
+  async delivers(live: Live, text: string): Promise<void> {
+    const delivered = this.#delivered.get(live) ?? []
+    delivered.push(text)
+    this.application.publish(text)
+    await until(`The delivery of "${text}"`, () => live.received.length >= delivered.length)
+    if (!isDeepStrictEqual(live.received, delivered))
+      throw new Error(`Published ${JSON.stringify(delivered)}, received ${JSON.stringify(live.received)}.`)
+  }
+
+  /** Fails unless the live connection is over, for this reason, and what is published now does not arrive. */
+  async ends(live: Live, reason?: EndReason): Promise<void> {
+    this.application.publish('too late')
+    this.evidence.saw('the end', await within('The end of the live connection', live.ended))
+    await until('The end of the registration', () => this.application.subscribers === 0)
+    if (!isDeepStrictEqual(live.received, this.#delivered.get(live)))
+      throw new Error(`After the end the peer has received ${JSON.stringify(live.received)}.`)
+    const found = (event: AuditEvent): boolean => event.type === 'sessionEnded' && event.message === reason
+    if (reason !== undefined) await until(`The event "sessionEnded", "${reason}"`, () => this.evidence.events.some(found))
+  }
+
+  /** Renews the credential of a live connection in band. */
+  async reauthenticates(live: Live, presents: readonly Presented[], expected?: Expected): Promise<Observed> {
+    if (live.reauthenticate === undefined)
+      throw new Error('This harness cannot re-authenticate in band; declare the scenario unsupported, with the reason.')
+    const since = this.evidence.events.length
+    const observed = await within('the answer to the renewal', live.reauthenticate(presents.map((presented) => this.#carrier(presented))))
+    this.evidence.saw('an answer', observed)
+    if (expected !== undefined) await this.check(observed, { presents }, expected, since)
+    return observed
+  }
+
+  /** Lets time pass, in seconds, and everything happen that is due. */
+  advance(seconds: number): Promise<void> {
+    return this.clock.advanceAsync(seconds * 1000)
+  }
+
+  /** Exchanges the certificate of the listener while it serves. */
+  swapServer(name: ServerName): Promise<void> {
+    return this.#tls.swapServer(name)
+  }
+
+  /** Points the client at a port without TLS; fails if it goes on, or sends any of its credential. */
+  async refusesPlaintext(): Promise<void> {
+    const port = await recordingPort()
+    try {
+      const outcome = await this.client({}, undefined, port.port).then(
+        (client) => this.observe(client, 'read'),
+        () => undefined,
+      )
+      if (outcome !== undefined && outcome.outcome !== 'clientRefused') throw new Error(`The client did not refuse: ${outcome.outcome}.`)
+      this.evidence.saw('the plaintext port', port.received())
+    } finally {
+      await port.close()
+    }
+  }
+
+  /** Calls with a proof of possession; what is given here is put into the proof in place of the truth. */
+  async proves(proof: { readonly method?: string; readonly uri?: string; readonly id?: string }, expected: Expected): Promise<void> {
+    const binding = this.#opened.binding?.('read')
+    if (binding === undefined)
+      throw new Error('This harness gives no binding for proofs; declare the scenario unsupported, with the reason.')
+    let carrier = this.#proofs.get(proof.id ?? '')
+    if (carrier === undefined) {
+      const token = this.#token({ token: { confirmation: { jkt: this.#proofKey.jkt } } })
+      const text = this.#proofKey.prove({
+        token,
+        binding: { ...binding, ...proof },
+        nowMs: this.clock.now(),
+        ...(proof.id !== undefined && { id: proof.id }),
+      })
+      carrier = {
+        text: `DPoP ${token}`,
+        credential: { kind: 'dpop', carrier: 'authorization', token: new Secret(token), proof: text },
+        facts: undefined,
+        place: 'first',
+        proof: text,
+      }
+      if (proof.id !== undefined) this.#proofs.set(proof.id, carrier)
+    }
+    await this.expect(this.#peerWith({}, [carrier]), {}, expected)
+  }
+
+  /** The subject that the kit makes of a certificate. */
+  subjectOf(certificate: CertificateName): string {
+    return this.#pki.clients[certificate].thumbprint
+  }
+
+  /** Fails unless the guard was asked this often. */
+  expectDecisions(count: number): void {
+    const decisions = this.evidence.events.filter((event) => event.type === 'decision').length
+    if (decisions !== count) throw new Error(`The guard was asked ${decisions} times instead of ${count}.`)
+  }
+
+  /** Fails if a secret was seen anywhere. */
+  expectNoSecrets(): void {
+    this.evidence.expectNoSecrets()
+  }
+
+  get #opened(): Listening {
+    if (this.#listening === undefined) throw new Error('The stage was not opened.')
+    return this.#listening
+  }
+
+  #peerWith({ certificate, trusts = 'sound', plaintext = false }: Given, carriers: readonly Carrier[]): Peer {
+    const identity = certificate === undefined ? undefined : this.#pki.clients[certificate]
+    return this.#opened.peer({ carriers, identity, trust: this.#pki.authorities[trusts], serverName, plaintext })
+  }
+
+  #carrier(presented: Presented): Carrier {
+    const { place = 'first' } = presented
+    if ('raw' in presented) {
+      // Malformed credentials are secrets all the same, but for their scheme.
+      const rest = presented.raw.slice(presented.raw.indexOf(' ') + 1)
+      if (rest.length > 16) this.evidence.secret(rest)
+      return { text: presented.raw, credential: undefined, facts: undefined, place, proof: undefined }
+    }
+    if ('basic' in presented) {
+      const { username, password } = presented.basic
+      this.evidence.secret(password)
+      return this.#carrierOf({ kind: 'basic', carrier: 'authorization', username, password: new Secret(password) }, undefined, place)
+    }
+    return this.#carrierOf({ kind: 'bearer', carrier: 'authorization', token: new Secret(this.#token(presented)) }, presented.token, place)
+  }
+
+  #carrierOf(credential: Credential, facts: TokenFacts | undefined, place: Carrier['place']): Carrier {
+    const text = formatAuthorization(credential) ?? ''
+    this.evidence.secret(text.slice(text.indexOf(' ') + 1))
+    return { text, credential, facts, place, proof: undefined }
+  }
+
+  #token({ token, boundTo }: Extract<Presented, { token: TokenFacts }>): string {
+    const text = this.issuer.token({
+      scopes: soundScopes,
+      ...token,
+      ...(boundTo && { confirmation: { 'x5t#S256': this.subjectOf(boundTo) } }),
+    })
+    this.evidence.secret(text)
+    return text
+  }
+
+  #guard(policy: PolicyName): Guard {
+    const setup: MechanismSetup = {
+      issuer: this.issuer,
+      keys: policy === 'keyServerDown' ? { unreachable: 'https://localhost:1/jwks' } : 'document',
+    }
+    const tokens = (): Policy => this.#harness.mechanism?.(setup) ?? accessTokens(setup)
+    const policies: Readonly<Record<PolicyName, () => Policy>> = {
+      bearer: tokens,
+      keyServerDown: tokens,
+      certificate: () => certificates(setup),
+      bearerAndCertificate: () => allOf(tokens(), certificates(setup)),
+      proof: () => proofs(setup),
+      faulty,
+    }
+    return guard({ authenticate: policies[policy](), clock: this.clock, audit: (event) => void this.evidence.events.push(event) })
+  }
+}
