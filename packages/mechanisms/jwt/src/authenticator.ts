@@ -1,0 +1,169 @@
+import {
+  authenticator,
+  credentialOf,
+  notMine,
+  requireText,
+  vouchForPrincipal,
+  type Authenticator,
+  type Confirmation,
+  type Credential,
+  type NotMine,
+  type Principal,
+  type PrincipalInit,
+} from '@portcullis/core'
+import { isNumericDate, type IssuerRow, type JwtClaims } from './claims.ts'
+import { isRefused, refuse, type JwtRefused } from './errors.ts'
+import type { Acceptance } from './token-cache.ts'
+import { TokenJudge, type VerifiedJwt, type VerifierOptions } from './verify.ts'
+
+/** The options of {@link jwt}. */
+export type JwtOptions<C extends JwtClaims = JwtClaims> = VerifierOptions<C> & {
+  /** Appears in explanations and audit events. Default: `jwt`. */
+  readonly name?: string
+  /** The `realm` of the challenge (RFC 6750 section 3). Default: none. */
+  readonly realm?: string
+  /** Where the metadata of this resource stand, told in the challenge (RFC 9728 section 5.1). */
+  readonly resourceMetadata?: string
+}
+
+/**
+ * The JWT mechanism: takes bearer tokens that are JWTs, and proves who stands behind them. What is no JWT at all is
+ * left to other mechanisms, such as introspection.
+ *
+ * The principal has the token's issuer, subject, scopes, expiry, `act` as actor, `auth_time` and `cnf`. Its claims are
+ * those of the token. A token that is bound to a key (`cnf` with `jkt`) is refused as a plain bearer token; one bound
+ * to a certificate passes the guard only over a channel with that certificate.
+ */
+export function jwt<C extends JwtClaims = JwtClaims>(options: JwtOptions<C>): Authenticator<Principal<C>> {
+  const { name = 'jwt', realm, resourceMetadata, ...verifying } = options
+  const judge = accessTokenJudge<C>(verifying)
+  const parameters = {
+    ...(realm !== undefined && { realm: requireText('realm', realm) }),
+    ...(resourceMetadata !== undefined && { resource_metadata: requireText('resourceMetadata', resourceMetadata) }),
+  }
+  return authenticator<Principal<C>>(
+    name,
+    (request) => {
+      const credential = credentialOf(request.credentials, 'bearer')
+      if (credential === undefined) return notMine
+      const verdict = judge(credential)
+      return verdict instanceof Promise ? verdict.then(plainBearer) : plainBearer(verdict)
+    },
+    [{ scheme: 'Bearer', ...(Object.keys(parameters).length > 0 && { parameters }) }],
+  )
+}
+
+/** Judges the token of a credential that carries one, whatever it carries beside it. */
+export type AccessTokenJudge<C extends JwtClaims> = (
+  credential: Extract<Credential, { readonly kind: 'bearer' | 'dpop' }>,
+) => Principal<C> | NotMine | JwtRefused | Promise<Principal<C> | NotMine | JwtRefused>
+
+const defaultCache = { maxEntries: 10_000 }
+
+/**
+ * Makes a function that judges access tokens, for mechanisms that ask more of the request than the token, such as DPoP
+ * (RFC 9449): the principal may be bound to a key by its `confirmation`, which the mechanism then proves, and the guard
+ * enforces. To take plain bearer tokens use {@link jwt}.
+ */
+export function accessTokenJudge<C extends JwtClaims = JwtClaims>(options: VerifierOptions<C>): AccessTokenJudge<C> {
+  const judge = new TokenJudge<C, Principal<C>>(options, defaultCache, principalOf)
+  // An adapter hands out the same object for the same text on one connection: its verdict is found without a digest.
+  const seen = new WeakMap<Credential, Acceptance<Principal<C>>>()
+  return (credential) => {
+    const before = seen.get(credential)
+    const again = before === undefined ? undefined : judge.recheck(before)
+    if (again !== undefined) return again instanceof Promise ? again.then(valueOf) : valueOf(again)
+    const token = credential.token.reveal()
+    if (!hasShape(token)) return notMine
+    const keep = (verdict: Acceptance<Principal<C>> | JwtRefused): Principal<C> | JwtRefused => {
+      if (isRefused(verdict)) return verdict
+      seen.set(credential, verdict)
+      return verdict.value
+    }
+    const verdict = judge.judge(token)
+    return verdict instanceof Promise ? verdict.then(keep) : keep(verdict)
+  }
+}
+
+function valueOf<T>(verdict: Acceptance<T> | JwtRefused): T | JwtRefused {
+  return isRefused(verdict) ? verdict : verdict.value
+}
+
+function plainBearer<C extends JwtClaims>(verdict: Principal<C> | NotMine | JwtRefused): Principal<C> | NotMine | JwtRefused {
+  if (typeof verdict === 'symbol' || isRefused(verdict)) return verdict
+  return verdict.confirmation?.['jkt'] === undefined ? verdict : refuse('ERR_JWT_PROOF_MISSING', 'cnf')
+}
+
+/** Whether a text is meant as a signed JWT: three parts, the first of which is the beginning of a JSON object in base64url. */
+function hasShape(token: string): boolean {
+  if (token.charCodeAt(0) !== 0x65) return false
+  const second = token.charCodeAt(1)
+  if (second !== 0x79 && second !== 0x77) return false
+  const first = token.indexOf('.')
+  const last = token.lastIndexOf('.')
+  return first !== -1 && first !== last && token.indexOf('.', first + 1) === last
+}
+
+function principalOf<C extends JwtClaims>(verified: VerifiedJwt<C>, row: IssuerRow): Principal<C> | JwtRefused {
+  const { claims, acceptedUntilMs, revocations } = verified
+  const subject = claims[row.subjectClaim]
+  if (subject === undefined) return refuse('ERR_JWT_CLAIM_MISSING', row.subjectClaim)
+  if (typeof subject !== 'string' || subject === '') return refuse('ERR_JWT_CLAIM_INVALID', row.subjectClaim)
+  const scopes = scopesOf(claims[row.scopeClaim])
+  if (scopes === undefined) return refuse('ERR_JWT_CLAIM_INVALID', row.scopeClaim)
+  const confirmation = claims['cnf'] === undefined ? undefined : confirmationOf(claims['cnf'])
+  if (confirmation === null) return refuse('ERR_JWT_CONFIRMATION_UNSUPPORTED', 'cnf')
+  const actor = claims['act'] === undefined ? undefined : actorOf(row.issuer, claims['act'])
+  if (actor === null) return refuse('ERR_JWT_CLAIM_INVALID', 'act')
+  const authenticated = claims['auth_time']
+  if (authenticated !== undefined && !isNumericDate(authenticated)) return refuse('ERR_JWT_CLAIM_INVALID', 'auth_time')
+  const init: PrincipalInit<C> = {
+    issuer: row.issuer,
+    subject,
+    scopes,
+    claims,
+    revocations,
+    ...(acceptedUntilMs !== Number.POSITIVE_INFINITY && { expiresAt: new Date(acceptedUntilMs) }),
+    ...(authenticated !== undefined && { authenticatedAt: new Date(authenticated * 1000) }),
+    ...(confirmation !== undefined && { confirmation }),
+    ...(actor !== undefined && { actor }),
+  }
+  return vouchForPrincipal(init)
+}
+
+const noScopes: readonly string[] = []
+
+/** The scopes of a claim, text with spaces or list of texts; `undefined` if it is neither. */
+function scopesOf(claim: unknown): readonly string[] | undefined {
+  if (claim === undefined) return noScopes
+  const list: unknown = typeof claim === 'string' ? claim.split(' ') : claim
+  if (!Array.isArray(list) || !list.every((one): one is string => typeof one === 'string')) return undefined
+  return list.includes('') ? list.filter((one) => one !== '') : list
+}
+
+const thumbprint = /^[\w-]{43}$/
+
+/** RFC 7800, RFC 8705 section 3.1, RFC 9449 section 6.1; `null` for a binding that cannot be enforced. */
+function confirmationOf(cnf: unknown): Confirmation | null {
+  if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return null
+  const members = Object.entries(cnf)
+  const sound =
+    members.length > 0 &&
+    members.every(([name, value]) => (name === 'jkt' || name === 'x5t#S256') && typeof value === 'string' && thumbprint.test(value))
+  return sound ? (Object.fromEntries(members) as Confirmation) : null
+}
+
+/** RFC 8693 section 4.1: the outermost acts now, those inside did before. `null` if one has no subject. */
+function actorOf(issuer: string, act: unknown): Principal | null {
+  if (typeof act !== 'object' || act === null || Array.isArray(act)) return null
+  const { sub, iss, act: before } = act as Readonly<Record<string, unknown>>
+  if (typeof sub !== 'string' || sub === '' || (iss !== undefined && (typeof iss !== 'string' || iss === ''))) return null
+  const actor = before === undefined ? undefined : actorOf(issuer, before)
+  if (actor === null) return null
+  return vouchForPrincipal({
+    issuer: iss ?? issuer,
+    subject: sub,
+    claims: act as Readonly<Record<string, unknown>>,
+    ...(actor !== undefined && { actor }),
+  })
+}

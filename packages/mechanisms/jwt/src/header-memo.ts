@@ -1,0 +1,38 @@
+import type { IssuerRow } from './claims.ts'
+import type { JwtHeader } from './header.ts'
+import type { VerificationKey } from './keys.ts'
+
+/** A header that came with a good signature: read, checked against its issuer's row, its key found. */
+export interface KnownHeader {
+  readonly text: string
+  readonly header: JwtHeader
+  readonly row: IssuerRow
+  readonly key: VerificationKey
+}
+
+// Issuers write one header for all tokens of a key; a few keys of a few issuers fit.
+const maxHeaders = 64
+
+/**
+ * Remembers headers, since all tokens of one key have the same. Only what came with a good signature is remembered, so
+ * that a peer cannot fill it.
+ */
+export class HeaderMemo {
+  readonly #known = new Map<string, KnownHeader>()
+  #last: KnownHeader | undefined
+
+  get(text: string): KnownHeader | undefined {
+    if (this.#last !== undefined && this.#last.text === text) return this.#last
+    const known = this.#known.get(text)
+    if (known !== undefined) this.#last = known
+    return known
+  }
+
+  add(text: string, header: JwtHeader, row: IssuerRow, key: VerificationKey): void {
+    if (this.#known.size >= maxHeaders) this.#known.clear()
+    // A copy: a slice would keep the whole token in memory.
+    const copy = Buffer.from(text, 'latin1').toString('latin1')
+    this.#last = { text: copy, header, row, key }
+    this.#known.set(copy, this.#last)
+  }
+}

@@ -1,0 +1,319 @@
+import {
+  checkOptions,
+  ConfigurationError,
+  requireNumber,
+  systemClock,
+  UnavailableError,
+  type Clock,
+  type Revocation,
+} from '@portcullis/core'
+import type { Algorithm, SignatureCheck } from './algorithms.ts'
+import {
+  acceptedFromMs,
+  acceptedUntilMs,
+  checkClaims,
+  checkHeader,
+  checkMatchers,
+  issuerRow,
+  type IssuerOptions,
+  type IssuerRow,
+  type JwtClaims,
+} from './claims.ts'
+import { decodeBytes, decodeObject, maxTokenLength } from './compact.ts'
+import { errorOf, isRefused, refuse, type JwtErrorCode, type JwtRefused } from './errors.ts'
+import { HeaderMemo } from './header-memo.ts'
+import { readHeader, type JwtHeader } from './header.ts'
+import type { VerificationKey } from './keys.ts'
+import { compileRevocations, type RevocationCheck, type Revocations } from './revocations.ts'
+import { applySchema, requireSchema, type StandardSchema } from './schema.ts'
+import { TokenCache, tokenDigest, type Acceptance } from './token-cache.ts'
+
+/** What all issuers of one verifier share. */
+export interface VerifierSettings<C extends JwtClaims = JwtClaims> {
+  /** Checks the claims of a good token and gives them their type; any Standard Schema (zod, valibot, arktype, …). */
+  readonly schema?: StandardSchema<C>
+  /** Asked for each token, also on a cache hit; see {@link Revocations}. */
+  readonly revocations?: Revocations | ((claims: JwtClaims) => boolean | Promise<boolean>)
+  /**
+   * How many accepted tokens are remembered; a hit costs a digest instead of a signature. `none` for tokens that come
+   * once, such as signed messages. Default: 10,000 for `jwt()`, about 20 MB when full; `none` for `createVerifier()`.
+   */
+  readonly tokenCache?: { readonly maxEntries: number } | 'none'
+  /**
+   * Where public-key signatures are verified. Default `threadPool`: off the event loop, so that other requests go on
+   * meanwhile. `eventLoop` is faster for one token at a time, for commands and jobs that have nothing else to do.
+   */
+  readonly verifyOn?: 'threadPool' | 'eventLoop'
+  /** Default: the machine's clock. */
+  readonly clock?: Clock
+}
+
+/** One issuer, or several as a table. A token is judged by the row of its `iss` and by no other. */
+export type IssuersOptions =
+  | (IssuerOptions & { readonly issuers?: never })
+  | ({ readonly issuers: readonly [IssuerOptions, ...IssuerOptions[]] } & { readonly [K in keyof IssuerOptions]?: never })
+
+/** The options of {@link createVerifier}. */
+export type VerifierOptions<C extends JwtClaims = JwtClaims> = IssuersOptions & VerifierSettings<C>
+
+/** A token that passed every check. */
+export class VerifiedJwt<C extends JwtClaims = JwtClaims> {
+  readonly header: JwtHeader
+  readonly claims: C
+  /** What ends it before its time: its key leaving the set, a deny list. */
+  readonly revocations: readonly Revocation[]
+  /** When it is no longer accepted, in milliseconds, the clock tolerance included; `Infinity` for one that never expires. */
+  readonly acceptedUntilMs: number
+
+  constructor(header: JwtHeader, claims: C, revocations: readonly Revocation[], untilMs: number) {
+    this.header = header
+    this.claims = claims
+    this.revocations = revocations
+    this.acceptedUntilMs = untilMs
+  }
+
+  get algorithm(): Algorithm {
+    return this.header.alg
+  }
+}
+
+/** Verifies tokens of the configured issuers. */
+export interface Verifier<C extends JwtClaims = JwtClaims> {
+  /**
+   * Verifies a token: at once if it is remembered or needs no thread, otherwise by promise. A refusal is a value
+   * (`'refused' in result`) with its code. Throws or rejects with `UnavailableError` where nobody can tell:
+   * `ERR_JWT_KEYS_UNAVAILABLE`, `ERR_JWT_REVOCATION_UNAVAILABLE`, `ERR_JWT_OVERLOADED`.
+   *
+   * Not checked: whether the sender holds the key of a `cnf` claim. A caller that takes such tokens must, or must refuse them.
+   */
+  verify(token: string): VerifiedJwt<C> | JwtRefused | Promise<VerifiedJwt<C> | JwtRefused>
+}
+
+/**
+ * Makes a verifier to be used alone, for tokens that are no request's credential: assertions, signed messages, a
+ * command. To secure a service use `jwt()`, which makes principals of what it verifies.
+ */
+export function createVerifier<C extends JwtClaims = JwtClaims>(options: VerifierOptions<C>): Verifier<C> {
+  const judge = new TokenJudge<C, VerifiedJwt<C>>(options, 'none', (verified) => verified)
+  const valueOf = (verdict: Acceptance<VerifiedJwt<C>> | JwtRefused): VerifiedJwt<C> | JwtRefused =>
+    isRefused(verdict) ? verdict : verdict.value
+  return Object.freeze({
+    verify(token: string) {
+      const verdict = judge.judge(token)
+      return verdict instanceof Promise ? verdict.then(valueOf) : valueOf(verdict)
+    },
+  })
+}
+
+/** Verifies one token; rejects with an `AuthenticationError` that has the code of the refusal. For many tokens make a verifier once. */
+export async function verify<C extends JwtClaims = JwtClaims>(token: string, options: VerifierOptions<C>): Promise<VerifiedJwt<C>> {
+  const result = await createVerifier(options).verify(token)
+  if (isRefused(result)) throw errorOf(result)
+  return result
+}
+
+// Verifications waiting for a thread, of all verifiers together: at 20 to 70 µs each, about a tenth of a second of work.
+const maxWaiting = 4096
+let waiting = 0
+
+// A digest and a principal take about 2 KB each.
+const maxCacheEntries = 1_000_000
+
+/** Makes of a verified token what is given out and remembered. */
+export type Derive<C extends JwtClaims, T> = (verified: VerifiedJwt<C>, row: IssuerRow) => T | JwtRefused
+
+type Verdict<T> = Acceptance<T> | JwtRefused
+
+/** The engine behind {@link createVerifier} and `jwt()`. */
+export class TokenJudge<C extends JwtClaims, T> {
+  readonly #clock: Clock
+  readonly #rows: ReadonlyMap<string, IssuerRow>
+  readonly #schema: StandardSchema<C> | undefined
+  readonly #revocations: RevocationCheck | undefined
+  readonly #cache: TokenCache<T> | undefined
+  readonly #inFlight = new Map<string, Promise<Verdict<T>>>()
+  readonly #onLoop: boolean
+  readonly #memo = new HeaderMemo()
+  readonly #derive: Derive<C, T>
+
+  constructor(options: VerifierOptions<C>, defaultCache: { readonly maxEntries: number } | 'none', derive: Derive<C, T>) {
+    const { schema, revocations, tokenCache = defaultCache, verifyOn = 'threadPool', clock = systemClock, ...issuers } = options
+    this.#clock = clock
+    this.#rows = issuerTable(issuers, clock)
+    this.#schema = schema === undefined ? undefined : requireSchema(schema)
+    this.#revocations = revocations === undefined ? undefined : compileRevocations(revocations)
+    this.#cache =
+      tokenCache === 'none'
+        ? undefined
+        : new TokenCache(requireNumber('tokenCache.maxEntries', tokenCache.maxEntries, { min: 1, max: maxCacheEntries }))
+    if (verifyOn !== 'threadPool' && verifyOn !== 'eventLoop')
+      throw new ConfigurationError('ERR_OPTION_INVALID', 'verifyOn must be threadPool or eventLoop.')
+    this.#onLoop = verifyOn === 'eventLoop'
+    this.#derive = derive
+  }
+
+  /** Judges a token, or finds that it was accepted before and still is. */
+  judge(token: string): Verdict<T> | Promise<Verdict<T>> {
+    if (typeof token !== 'string') return refuse('ERR_JWT_MALFORMED')
+    if (token.length > maxTokenLength) return refuse('ERR_JWT_TOO_LARGE')
+    if (this.#cache === undefined) return this.#judge(token)
+    const digest = tokenDigest(token)
+    const remembered = this.#cache.get(digest)
+    if (remembered !== undefined) {
+      const verdict = this.recheck(remembered)
+      if (verdict !== undefined) return verdict
+      this.#cache.delete(digest)
+    }
+    return this.#inFlight.get(digest) ?? this.#remember(digest, this.#judge(token))
+  }
+
+  /** Whether what was accepted still is; `undefined` where it must be judged anew: its time is over, or its key gone. */
+  recheck(entry: Acceptance<T>): Verdict<T> | Promise<Verdict<T>> | undefined {
+    const now = this.#clock.now()
+    if (now >= entry.untilMs || now < entry.fromMs || entry.key.revocation.revoked || now >= entry.key.source.usableUntilMs)
+      return undefined
+    entry.used = true
+    return this.#revocations === undefined ? entry : this.#unlessRevoked(this.#revocations, entry)
+  }
+
+  #remember(digest: string, verdict: Verdict<T> | Promise<Verdict<T>>): Verdict<T> | Promise<Verdict<T>> {
+    if (verdict instanceof Promise) {
+      // Equal tokens that come meanwhile wait for this one; how many different ones there are is bounded by maxWaiting.
+      const landed = verdict.then((result) => this.#remember(digest, result)).finally(() => this.#inFlight.delete(digest))
+      this.#inFlight.set(digest, landed)
+      return landed
+    }
+    if (!isRefused(verdict)) this.#cache?.set(digest, verdict)
+    return verdict
+  }
+
+  #judge(token: string): Verdict<T> | Promise<Verdict<T>> {
+    const headerEnd = token.indexOf('.')
+    const payloadEnd = token.indexOf('.', headerEnd + 1)
+    if (headerEnd === -1 || payloadEnd === -1 || token.includes('.', payloadEnd + 1)) return refuse('ERR_JWT_MALFORMED')
+    const headerText = token.slice(0, headerEnd)
+    const known = this.#memo.get(headerText)
+    const header = known?.header ?? readHeader(headerText)
+    if (isRefused(header)) return header
+    const claims = decodeObject(token.slice(headerEnd + 1, payloadEnd))
+    if (typeof claims === 'string') return refuse(claims, 'payload')
+    const { iss } = claims
+    if (iss === undefined) return refuse('ERR_JWT_CLAIM_MISSING', 'iss')
+    if (typeof iss !== 'string') return refuse('ERR_JWT_CLAIM_INVALID', 'iss')
+    const row = this.#rows.get(iss)
+    if (row === undefined) return refuse('ERR_JWT_ISSUER_UNKNOWN', 'iss')
+    const now = this.#clock.now()
+    const fault = (known?.row === row ? undefined : checkHeader(row, header)) ?? checkClaims(row, claims, now)
+    if (fault !== undefined) return fault
+    const parsed: Parsed = { token, headerText, payloadEnd, header, claims, row }
+    if (known?.row === row && !known.key.revocation.revoked && now < known.key.source.usableUntilMs) return this.#withKey(parsed, known.key)
+    const key = row.keys.find(header.kid, header.alg)
+    return key instanceof Promise ? key.then((found) => this.#withKey(parsed, found)) : this.#withKey(parsed, key)
+  }
+
+  #withKey(parsed: Parsed, key: VerificationKey | JwtRefused): Verdict<T> | Promise<Verdict<T>> {
+    if (isRefused(key)) return key
+    const check = key.checks.get(parsed.header.alg)
+    if (check === undefined) return refuse('ERR_JWT_ALGORITHM_NOT_ALLOWED', 'alg')
+    if (!key.isInDate(this.#clock.now())) return refuse('ERR_JWT_KEY_OUT_OF_DATE', 'kid')
+    const { token, payloadEnd } = parsed
+    const signature = decodeBytes(token.slice(payloadEnd + 1))
+    if (signature === undefined) return refuse('ERR_JWT_BASE64URL', 'signature')
+    const data = Buffer.from(token.slice(0, payloadEnd), 'latin1')
+    if (check.verifyAsync === undefined || this.#onLoop) return this.#signed(parsed, key, isValid(check, data, signature))
+    return offLoop(check.verifyAsync, data, signature).then((valid) => this.#signed(parsed, key, valid))
+  }
+
+  #signed(parsed: Parsed, key: VerificationKey, valid: boolean): Verdict<T> | Promise<Verdict<T>> {
+    if (!valid) return refuse('ERR_JWT_SIGNATURE_INVALID')
+    const { headerText, header, row, claims } = parsed
+    if (this.#memo.get(headerText)?.key !== key) this.#memo.add(headerText, header, row, key)
+    const fault = checkMatchers(row, claims)
+    if (fault !== undefined) return fault
+    if (this.#schema === undefined) return this.#accept(parsed, key, claims as C)
+    const typed = applySchema(this.#schema, claims)
+    return typed instanceof Promise ? typed.then((result) => this.#accept(parsed, key, result)) : this.#accept(parsed, key, typed)
+  }
+
+  #accept({ header, row, claims }: Parsed, key: VerificationKey, typed: C | JwtRefused): Verdict<T> | Promise<Verdict<T>> {
+    if (isRefused(typed)) return typed
+    const revocations = this.#revocations?.handlesOf(claims) ?? noRevocations
+    const untilMs = Math.min(acceptedUntilMs(row, claims), key.notAfterMs)
+    const value = this.#derive(new VerifiedJwt(header, typed, [key.revocation, ...revocations], untilMs), row)
+    if (isRefused(value)) return value
+    const entry: Acceptance<T> = {
+      value,
+      claims,
+      key,
+      revocations,
+      fromMs: Math.max(acceptedFromMs(row, claims), key.notBeforeMs),
+      untilMs,
+      used: false,
+    }
+    return this.#revocations === undefined ? entry : this.#unlessRevoked(this.#revocations, entry)
+  }
+
+  #unlessRevoked(check: RevocationCheck, entry: Acceptance<T>): Verdict<T> | Promise<Verdict<T>> {
+    for (const revocation of entry.revocations) if (revocation.revoked) return refuse('ERR_JWT_REVOKED')
+    const revoked = check.isRevoked(entry.claims)
+    const outcome = (is: boolean): Verdict<T> => (is ? refuse('ERR_JWT_REVOKED') : entry)
+    return revoked instanceof Promise ? revoked.then(outcome) : outcome(revoked)
+  }
+}
+
+interface Parsed {
+  readonly token: string
+  readonly headerText: string
+  readonly payloadEnd: number
+  readonly header: JwtHeader
+  readonly claims: JwtClaims
+  readonly row: IssuerRow
+}
+
+const noRevocations: readonly Revocation[] = Object.freeze([])
+
+function issuerTable(options: IssuersOptions, clock: Clock): ReadonlyMap<string, IssuerRow> {
+  if (options.issuers === undefined) {
+    const row = issuerRow(options, clock)
+    return new Map([[row.issuer, row]])
+  }
+  checkOptions<Pick<IssuersOptions, 'issuers'>>('With issuers, the options of each stand in its row: this', options, { issuers: true })
+  const list: unknown = options.issuers
+  if (!Array.isArray(list) || list.length === 0)
+    throw new ConfigurationError('ERR_OPTION_INVALID', 'issuers must be a list that is not empty.')
+  const rows = new Map<string, IssuerRow>()
+  for (const one of options.issuers) {
+    const row = issuerRow(one, clock)
+    if (rows.has(row.issuer))
+      throw new ConfigurationError<JwtErrorCode>('ERR_JWT_ISSUER_DUPLICATE', `The issuer ${row.issuer} stands twice in the table.`)
+    rows.set(row.issuer, row)
+  }
+  return rows
+}
+
+function isValid(check: SignatureCheck, data: Buffer, signature: Buffer): boolean {
+  try {
+    return check.verify(data, signature)
+  } catch {
+    // What the runtime cannot even compute with is no valid signature.
+    return false
+  }
+}
+
+async function offLoop(verifyAsync: NonNullable<SignatureCheck['verifyAsync']>, data: Buffer, signature: Buffer): Promise<boolean> {
+  if (waiting >= maxWaiting) {
+    throw new UnavailableError<JwtErrorCode>('ERR_JWT_OVERLOADED', {
+      message: `${maxWaiting} signatures wait to be verified.`,
+      reason: 'overload',
+      retryAfterMs: 1000,
+    })
+  }
+  waiting++
+  try {
+    return await verifyAsync(data, signature)
+  } catch {
+    return false
+  } finally {
+    waiting--
+  }
+}
