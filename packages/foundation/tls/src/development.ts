@@ -8,6 +8,9 @@ import { tlsBundle, type ClientTlsBundle, type ServerTlsBundle } from './bundle.
 import { developmentAuthority } from './development-authority.ts'
 import type { Issued } from './write-certificate.ts'
 
+export { writeCertificate } from './write-certificate.ts'
+export type { AlternativeNames, CertificateContent, Issued } from './write-certificate.ts'
+
 /** What may differ from a plain development server. */
 export interface DevelopmentTlsOptions {
   /** The names of the server: `localhost`, names below it, loopback addresses. Default `['localhost']`; `127.0.0.1` and `::1` are always among them. */

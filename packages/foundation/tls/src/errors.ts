@@ -21,6 +21,7 @@ export const tlsErrorCodes = {
     'The runtime does not tell the intermediate certificates that a client sent, and the trust store holds several anchors and not these intermediates.',
   ERR_TLS_PEER_GONE: 'The connection ended before its certificate was looked at.',
   ERR_TLS_PEER_MALFORMED: 'The client certificate was verified and cannot be decoded strictly.',
+  ERR_TLS_PEER_NAME_AMBIGUOUS: 'The client certificate holds two names that a rule knows, so it does not tell who its holder is.',
   ERR_TLS_PEER_UNKNOWN: 'The client certificate is sound, and no rule names it.',
 } as const satisfies Record<`ERR_TLS_${string}`, string>
 

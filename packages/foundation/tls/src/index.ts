@@ -8,8 +8,8 @@
  */
 export { attach, secureServerOptions } from './server.ts'
 export type { SecureServer, ServerProtocol } from './server.ts'
-export { secureClientOptions } from './client.ts'
-export type { SecureClientOptions, ServerAddress } from './client.ts'
+export { attachClient, connectTls, secureClientOptions } from './client.ts'
+export type { ConnectTlsOptions, SecureClientOptions, ServerAddress } from './client.ts'
 export { isTlsBundle, tlsBundle } from './bundle.ts'
 export type { ClientTlsBundle, ServerTlsBundle, TlsBundle, TlsEvent, TlsListener } from './bundle.ts'
 export type {
@@ -23,6 +23,8 @@ export type {
   TlsOptions,
   TlsVersion,
 } from './options.ts'
+export { clientCertificate } from './client-certificate.ts'
+export type { CertificateClaims, CertificateName, CertificateRule, ClientCertificateOptions } from './client-certificate.ts'
 export { peerCertificateOf } from './peer.ts'
 export { TlsMaterialError, TlsPeerError, tlsErrorCodes } from './errors.ts'
 export type { MaterialReason, PeerRefusalCode, TlsErrorCode } from './errors.ts'

@@ -6,7 +6,7 @@ import { certificateThumbprint, keyUsages, parseCertificate } from '@portcullis/
 
 import { stateOf, type BundleState, type ServerTlsBundle } from './bundle.ts'
 import { TlsPeerError, type PeerRefusalCode } from './errors.ts'
-import { anchorsOf, isInDate, type Anchor } from './trust.ts'
+import { anchorsOf, chainAbove, isInDate, type Anchor } from './trust.ts'
 
 /** What became of the certificate of one connection: judged once, for a connection has one handshake. */
 export type Judgement = { readonly certificate: PeerCertificate | undefined } | { readonly refused: TlsPeerError }
@@ -103,16 +103,13 @@ function anchorOf(socket: TLSSocket, leaf: X509Certificate, state: BundleState):
 
 // What a resumed session does not tell is remembered from its first handshake. A thousand chains are a few megabytes.
 const maxRemembered = 1000
-// The runtime bounds what a peer may send by bytes; more than this is no chain that anyone issues.
-const maxSent = 16
 const remembered = new WeakMap<BundleState, Map<string, readonly X509Certificate[]>>()
 
 function intermediatesOf(leaf: X509Certificate, state: BundleState): readonly X509Certificate[] {
   let chains = remembered.get(state)
   if (chains === undefined) remembered.set(state, (chains = new Map()))
   const key = certificateThumbprint(leaf)
-  const sent: X509Certificate[] = []
-  for (let next = leaf.issuerCertificate; next !== undefined && sent.length < maxSent; next = next.issuerCertificate) sent.push(next)
+  const sent = chainAbove(leaf)
   if (sent.length === 0) return chains.get(key) ?? []
   chains.delete(key)
   chains.set(key, sent)

@@ -5,6 +5,7 @@ import type { SecureContext, Server, TlsOptions as NodeServerOptions, TLSSocket 
 import { stateOf, type BundleState, type ServerTlsBundle } from './bundle.ts'
 import { TlsPeerError, type TlsErrorCode } from './errors.ts'
 import { judge } from './peer.ts'
+import { graceMs } from './trust.ts'
 
 /** What depends on the protocol that is spoken above TLS. */
 export interface ServerProtocol {
@@ -32,9 +33,6 @@ export function secureServerOptions(bundle: ServerTlsBundle, protocol: ServerPro
 
 /** Servers of `node:tls` and what is made of them. */
 export type SecureServer = Server | HttpsServer | Http2SecureServer
-
-// Time for an adapter to end a session in the words of its protocol before the connection is cut below it.
-const graceMs = 1_000
 
 /**
  * Keeps a server that was made with {@link secureServerOptions} of the same bundle in step with it, until the server
@@ -86,11 +84,12 @@ function contextFor({ generation: { serverNames } }: BundleState, serverName: st
 function cutWhenRevoked(socket: TLSSocket, thumbprint: string, state: BundleState): void {
   const anchor = state.generation.trust.anchors.get(thumbprint)
   if (anchor === undefined) return void socket.destroy()
-  const stop = anchor.revocation.subscribe(() => {
+  const onRevoked = (): void => {
     const timer = state.settings.clock.schedule(graceMs, () => socket.destroy())
     socket.once('close', () => timer.cancel())
-  })
-  socket.once('close', stop)
+  }
+  anchor.revocation.subscribe(onRevoked)
+  socket.once('close', () => anchor.revocation.unsubscribe(onRevoked))
 }
 
 function handshakeError(error: Error & { code?: string }, socket: TLSSocket, state: BundleState): TlsPeerError {

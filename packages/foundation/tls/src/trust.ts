@@ -54,6 +54,16 @@ export function isInDate(certificate: X509Certificate, now: number): boolean {
   return now >= certificate.validFromDate.getTime() && now <= certificate.validToDate.getTime()
 }
 
+// The runtime bounds what a peer may send by bytes; more than this is no chain that anyone issues.
+const maxSent = 16
+
+/** What a peer sent along with its certificate, as far as the runtime tells. */
+export function chainAbove(leaf: X509Certificate): readonly X509Certificate[] {
+  const sent: X509Certificate[] = []
+  for (let next = leaf.issuerCertificate; next !== undefined && sent.length < maxSent; next = next.issuerCertificate) sent.push(next)
+  return sent
+}
+
 // RFC 5280 asks for no limit; web chains have three or four, and a path is searched, not only followed.
 const maxChainLength = 8
 // A peer chooses what it sends. Each candidate costs a signature check only where names and key identifiers fit.
@@ -90,3 +100,6 @@ export function anchorsOf(leaf: X509Certificate, sent: readonly X509Certificate[
 export function isSelfSigned(certificate: X509Certificate): boolean {
   return certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey)
 }
+
+/** How long connections that trust no longer carries stay open: time for an adapter to end a session in the words of its protocol. */
+export const graceMs = 1_000
