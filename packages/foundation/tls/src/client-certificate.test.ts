@@ -2,7 +2,7 @@ import { manualClock } from '@portcullis/core/testing'
 import { isPrincipal, notMine, type AccessRequest, type Channel, type PeerCertificate, type Principal } from '@portcullis/core'
 import { describe, expect, it } from 'vitest'
 
-import { attempt, Authority, clientBundle, pair, serve, serverBundle } from './authorities.test.parts.ts'
+import { attempt, Authority, clientBundle, pair, serve, serverBundle } from './authorities.test-support.ts'
 import { clientCertificate, type CertificateRule } from './client-certificate.ts'
 import type { CertificateContent } from './write-certificate.ts'
 

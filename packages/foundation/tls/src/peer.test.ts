@@ -4,7 +4,7 @@ import tls from 'node:tls'
 import { parseCertificate, type KeyPairSource } from '@portcullis/crypto'
 import { describe, expect, it } from 'vitest'
 
-import { attempt, Authority, clientBundle, contextOf, dates, listen, pair, serve, serverBundle } from './authorities.test.parts.ts'
+import { attempt, Authority, clientBundle, contextOf, dates, listen, pair, serve, serverBundle } from './authorities.test-support.ts'
 import type { NamedTrust } from './options.ts'
 import { peerCertificateOf } from './peer.ts'
 import { secureServerOptions } from './server.ts'

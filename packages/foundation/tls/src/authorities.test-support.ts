@@ -136,7 +136,9 @@ export async function attempt(port: number, bundle: ClientTlsBundle, options: Co
     socket.on('error', (error: Error & { code?: string }) => resolve(error.code ?? error.message))
     socket.once('close', () => resolve('closed'))
   })
-  return { outcome, resumed: socket.isSessionReused(), session, protocol: socket.getProtocol(), socket }
+  // The runtime tells of a session a moment after the data that came behind it.
+  if (!socket.destroyed) await new Promise((resolve) => setImmediate(resolve))
+  return { outcome, resumed: socket.isSessionReused() ?? false, session, protocol: socket.getProtocol(), socket }
 }
 
 /** Waits until something holds, for at most five seconds. */
