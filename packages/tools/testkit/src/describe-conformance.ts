@@ -4,8 +4,8 @@ import { scenarioIds, scenarios } from './scenarios/index.ts'
 
 /** The two functions of a test runner that the suite is written with; vitest and `node:test` have them. */
 export interface TestRunner {
-  describe(name: string, body: () => void): unknown
-  it(name: string, body: () => Promise<void>): unknown
+  readonly describe: (name: string, body: () => void) => unknown
+  readonly it: (name: string, body: () => Promise<void>) => unknown
 }
 
 /**

@@ -170,5 +170,5 @@ export interface Unsupported {
   /** What is seen when it is tried. */
   readonly then: Exclude<Outcome, 'allowed'>
   /** How it is tried, where the scenario's own steps cannot be taken. */
-  attempt?(stage: Stage): Promise<Observed>
+  readonly attempt?: (stage: Stage) => Promise<Observed>
 }

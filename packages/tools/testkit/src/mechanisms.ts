@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, verify, type JsonWebKey } from 'node:crypto'
 
-import { authenticator, credentialOf, notMine, refused, vouchForPrincipal, type Authenticator } from '@portcullis/core'
+import { authenticator, credentialOf, notMine, refused, UnavailableError, vouchForPrincipal, type Authenticator } from '@portcullis/core'
 import { jwkThumbprint } from '@portcullis/crypto'
 import { jwt } from '@portcullis/jwt'
 
@@ -9,7 +9,14 @@ import type { MechanismSetup } from './harness.ts'
 /** What judges the usual credential: an access token of the test issuer. */
 export function accessTokens({ issuer, keys }: MechanismSetup): Authenticator {
   const { audience, jwks, clock, revocations } = issuer
-  return jwt({ issuer: issuer.issuer, audience, keys: keys === 'document' ? { jwks } : { jwksUri: keys.unreachable }, clock, revocations })
+  return jwt({
+    issuer: issuer.issuer,
+    audience,
+    keys:
+      keys === 'document' ? { jwks } : { find: () => Promise.reject(new UnavailableError('ERR_JWT_KEYS_UNAVAILABLE', keys.unreachable)) },
+    clock,
+    revocations,
+  })
 }
 
 /** The certificate of the channel, whoever holds it: its thumbprint is the subject, its anchor the issuer. */

@@ -59,10 +59,7 @@ async function runUnsupported(scenario: Scenario, { because, then, attempt }: Un
   if (attempt !== undefined) return onStage(async (stage) => refusedAs(await attempt(stage)))
   if ('steps' in scenario) throw new Error('A scenario of several steps that is unsupported needs an `attempt` that is refused.')
   for (const given of situations(scenario)) {
-    await onStage(async (stage) => {
-      await stage.open(given)
-      refusedAs(await stage.observe(await comer(stage, given), given.operation ?? 'read'))
-    })
+    await onStage(async (stage) => refusedAs(await stage.attempt(given)))
   }
 }
 

@@ -47,7 +47,7 @@ export interface Expected {
   /** What the guard must have decided, as its audit event tells. Absent: the guard is not asked, or the answer has none. */
   readonly reason?: Reason
   /** Whom the handler must have seen; default alice. Only for `allowed`. */
-  readonly subject?: string | 'anonymous' | 'certificate'
+  readonly subject?: 'alice' | 'anonymous' | 'certificate'
   /** The scheme that the challenge must name. */
   readonly scheme?: string
 }

@@ -243,6 +243,12 @@ export class Stage {
     await this.expect(this.#peerWith({}, [carrier]), {}, expected)
   }
 
+  /** One call from beginning to end, and what came of it; for {@link Unsupported.attempt}. */
+  async attempt(given: Given): Promise<Observed> {
+    await this.open(given)
+    return this.observe(given.by === 'client' ? await this.client(given) : this.peer(given), given.operation ?? 'read')
+  }
+
   /** The subject that the kit makes of a certificate. */
   subjectOf(certificate: CertificateName): string {
     return this.#pki.clients[certificate].thumbprint

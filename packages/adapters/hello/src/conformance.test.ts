@@ -1,0 +1,176 @@
+import { once } from 'node:events'
+import { connect as connectPlain, type Socket } from 'node:net'
+import { connect as connectSecure } from 'node:tls'
+
+import {
+  describeConformance,
+  type Carrier,
+  type Ended,
+  type Harness,
+  type Live,
+  type ListenerSetup,
+  type Observed,
+  type Outcome,
+  type Peer,
+  type PeerSetup,
+} from '@portcullis/testkit'
+
+import { connect } from './client.ts'
+import { linesOf, wordsOf } from './lines.ts'
+import { serve, type Operation } from './listener.ts'
+import type { RefusalWord } from './refuse.ts'
+
+const outcomes: Readonly<Record<RefusalWord, Outcome>> = {
+  'credential-missing': 'challenged',
+  'credential-malformed': 'challenged',
+  'credential-refused': 'challenged',
+  'step-up': 'challenged',
+  'scope-missing': 'forbidden',
+  forbidden: 'forbidden',
+  unknown: 'forbidden',
+  'try-later': 'unavailable',
+  fault: 'unavailable',
+}
+
+const oneValue = 'the AUTH line holds one value; another line is a renewal'
+const noProof = 'RFC 9449 section 4.2: a proof names an HTTP method and URI, and a line has neither'
+
+const harness: Harness = {
+  async listen({ guard, operations, tls, application }: ListenerSetup) {
+    const offered: Record<string, Operation> = {}
+    for (const { name, guard: own } of operations) {
+      offered[`call ${name}`] = { guard: own, answer: (principal) => application.answer(name, principal) }
+      offered[`follow ${name}`] = { guard: own, follow: (principal, push) => application.subscribe(name, principal, push) }
+    }
+    const listener = await serve({ tls, guard, operations: offered })
+    const peers: { close(): void }[] = []
+    return {
+      origin: `hello://localhost:${listener.port}`,
+      peer(setup) {
+        const peer = new BarePeer(listener.port, setup)
+        peers.push(peer)
+        return peer
+      },
+      client({ source, tls: clientTls, serverName, plaintextPort }) {
+        const connection = connect({ host: '127.0.0.1', port: plaintextPort ?? listener.port, tls: clientTls, serverName, source })
+        connection.then(
+          (client) => peers.push(client),
+          () => undefined,
+        )
+        return { call: async (operation) => ({ outcome: 'allowed', answer: await (await connection).call('call', operation), wire: '' }) }
+      },
+      async close() {
+        for (const peer of peers) peer.close()
+        await listener.close()
+      },
+    }
+  },
+  unsupported: {
+    'credential.twoInOneCarrier': {
+      because: oneValue,
+      then: 'challenged',
+      attempt: (stage) => stage.attempt({ presents: [{ raw: 'Bearer one, Bearer two' }] }),
+    },
+    'credential.oneKindInTwoCarriers': {
+      because: 'there is one carrier, the AUTH line',
+      then: 'challenged',
+      attempt: (stage) => stage.attempt({ presents: [{ raw: 'Bearer one Bearer two' }] }),
+    },
+    'proof.sound': { because: noProof, then: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
+    'proof.otherTarget': { because: noProof, then: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
+    'proof.replayed': { because: noProof, then: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
+  },
+}
+
+/** A peer that writes what it is told to, and keeps all that it reads. */
+class BarePeer implements Peer {
+  readonly #port: number
+  readonly #setup: PeerSetup
+  readonly #news: string[] = []
+  readonly #over = Promise.withResolvers<Ended>()
+  #socket: Promise<Socket> | undefined
+  #waiting: PromiseWithResolvers<string> | undefined
+
+  constructor(port: number, setup: PeerSetup) {
+    this.#port = port
+    this.#setup = setup
+  }
+
+  async call(operation: string): Promise<Observed> {
+    return (await this.#begin()) ?? this.#exchange(`call ${operation}`)
+  }
+
+  async live(operation: string): Promise<Live> {
+    const observed = (await this.#begin()) ?? (await this.#exchange(`follow ${operation}`))
+    if (observed.outcome !== 'allowed') throw new Error(observed.wire)
+    return { received: this.#news, ended: this.#over.promise, reauthenticate: ([carrier]) => this.#present(carrier) }
+  }
+
+  close(): void {
+    void this.#socket?.then(
+      (socket) => socket.destroy(),
+      () => undefined,
+    )
+  }
+
+  /** Connects and presents what there is, once; what it is told if that was refused. */
+  async #begin(): Promise<Observed | undefined> {
+    if (this.#socket !== undefined) return undefined
+    this.#socket = this.#open()
+    await this.#socket
+    const [carrier] = this.#setup.carriers
+    const observed = carrier === undefined ? undefined : await this.#present(carrier)
+    return observed?.outcome === 'allowed' ? undefined : observed
+  }
+
+  async #open(): Promise<Socket> {
+    const { plaintext, trust, serverName, identity } = this.#setup
+    const socket = plaintext
+      ? connectPlain(this.#port, '127.0.0.1')
+      : connectSecure({
+          host: '127.0.0.1',
+          port: this.#port,
+          ca: trust,
+          servername: serverName,
+          ...(identity && { cert: identity.pem, key: identity.pem }),
+        })
+    await once(socket, plaintext ? 'connect' : 'secureConnect')
+    void this.#read(socket)
+    return socket
+  }
+
+  async #read(socket: Socket): Promise<void> {
+    try {
+      for await (const line of linesOf(socket)) this.#take(line)
+    } catch {
+      // A connection that was cut is an outcome.
+    }
+    this.#over.resolve({ wire: 'closed' })
+    this.#waiting?.reject(new Error('The connection ended without an answer.'))
+  }
+
+  #take(line: string): void {
+    const [word, rest] = wordsOf(line)
+    if (word === 'NEWS') this.#news.push(JSON.parse(wordsOf(rest)[1]) as string)
+    else if (word === 'END') this.#over.resolve({ wire: line })
+    else if (word !== 'WARN') this.#waiting?.resolve(line)
+  }
+
+  #present(carrier: Carrier | undefined): Promise<Observed> {
+    return this.#exchange(`AUTH ${carrier?.text ?? ''}`)
+  }
+
+  async #exchange(line: string): Promise<Observed> {
+    this.#waiting = Promise.withResolvers()
+    const socket = await this.#socket
+    if (socket?.closed !== false) throw new Error('The connection has ended.')
+    socket.write(`${line}\n`)
+    const answer = await this.#waiting.promise
+    const [word, rest] = wordsOf(answer)
+    if (word === 'OK') return { outcome: 'allowed', ...(rest !== '' && { answer: JSON.parse(rest) as string }), wire: answer }
+    const [reason, challenges] = wordsOf(rest)
+    return { outcome: word === 'REFUSED' ? outcomes[reason as RefusalWord] : 'closed', challenges: challenges.split(', '), wire: answer }
+  }
+}
+
+await describeConformance('hello', harness)
