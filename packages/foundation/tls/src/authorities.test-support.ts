@@ -71,11 +71,13 @@ export async function clientBundle(options: Omit<ClientTlsOptions, 'side'>): Pro
   return bundle
 }
 
-/** A client's context past the checks of a bundle, which would refuse to load what a server must refuse. */
-export async function contextOf(identity: KeyPairSource, trust: X509Certificate): Promise<SecureContext> {
+/** A client's context past the checks and the session context of a bundle: what a client of another make would use. */
+export async function contextOf(trust: X509Certificate, identity?: KeyPairSource): Promise<SecureContext> {
+  const ca = trust.toString()
+  if (identity === undefined) return tls.createSecureContext({ ca })
   const { privateKey, certificates } = await loadKeyPair(identity)
   const cert = certificates.map(({ x509 }) => x509.toString()).join('')
-  return tls.createSecureContext({ key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), cert, ca: trust.toString() })
+  return tls.createSecureContext({ key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(), cert, ca })
 }
 
 /** What a server saw of the connections that it accepted, and refused. */
@@ -133,7 +135,9 @@ export async function attempt(port: number, bundle: ClientTlsBundle, options: Co
   socket.on('session', (data) => (session = data))
   const outcome = await new Promise<string>((resolve) => {
     socket.once('data', (data) => resolve(String(data).trim()))
-    socket.on('error', (error: Error & { code?: string }) => resolve(error.code ?? error.message))
+    socket.on('error', (error: Error & { code?: string }) =>
+      resolve(error.code === undefined || error.code === 'UNSPECIFIED' ? error.message : error.code),
+    )
     socket.once('close', () => resolve('closed'))
   })
   // The runtime tells of a session a moment after the data that came behind it.

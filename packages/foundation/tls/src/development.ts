@@ -11,6 +11,9 @@ import type { Issued } from './write-certificate.ts'
 export { writeCertificate } from './write-certificate.ts'
 export type { AlternativeNames, CertificateContent, Issued } from './write-certificate.ts'
 
+export { createDevelopmentCertificates } from './development-certificates.ts'
+export type { CertificateFiles, DevelopmentCertificates, DevelopmentCertificatesOptions } from './development-certificates.ts'
+
 /** What may differ from a plain development server. */
 export interface DevelopmentTlsOptions {
   /** The names of the server: `localhost`, names below it, loopback addresses. Default `['localhost']`; `127.0.0.1` and `::1` are always among them. */

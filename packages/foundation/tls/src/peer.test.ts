@@ -83,7 +83,7 @@ describe.each(['require', 'accept'] as const)('a server that would %s client cer
   for (const [what, { code, make }] of Object.entries(bad)) {
     it(`refuses a certificate ${what}, and never takes it for none`, async () => {
       const { seen } = await mutual(mode)
-      const { outcome } = await attempt(seen.port, await client(), { secureContext: await contextOf(await make(), servers.trust) })
+      const { outcome } = await attempt(seen.port, await client(), { secureContext: await contextOf(servers.trust, await make()) })
       expect(outcome).not.toBe('hello')
       expect(seen.peers).toEqual([])
       expect(seen.refusals).toEqual([code])

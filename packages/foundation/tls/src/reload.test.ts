@@ -1,4 +1,5 @@
 import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
+import { createServer, connect as netConnect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -6,7 +7,7 @@ import type { Principal } from '@portcullis/core'
 import { manualClock } from '@portcullis/core/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
-import { attempt, Authority, clientBundle, dates, pair, serve, serverBundle, until, type Seen } from './authorities.test-support.ts'
+import { attempt, Authority, clientBundle, dates, listen, pair, serve, serverBundle, until, type Seen } from './authorities.test-support.ts'
 import { clientCertificate } from './client-certificate.ts'
 import { connectTls } from './client.ts'
 import type { TlsEvent } from './bundle.ts'
@@ -261,6 +262,42 @@ describe.each<TlsVersion>(['TLSv1.2', 'TLSv1.3'])('a trust anchor that leaves, o
     expect(seen.refusals).toEqual(['ERR_TLS_PEER_UNTRUSTED'])
     const stayed = await attempt(seen.port, clients.staying, { ...(old.staying.session && { session: old.staying.session }) })
     expect([stayed.resumed, stayed.outcome]).toEqual([false, 'hello'])
+  })
+})
+
+describe('a handshake that began before the trust changed', () => {
+  it.each(['at once', 'over an intermediate'])('is judged by the new trust, its chain ending %s in an anchor that left', async (way) => {
+    const path = await folder()
+    const [before, after] = [await Authority.root('Clients'), await Authority.root('Clients')]
+    await writeFile(join(path, 'trust.pem'), before.trust.toString())
+    const bundle = await serverBundle({
+      identity: await servers.server(),
+      clientCertificates: { require: { clients: { pemFile: join(path, 'trust.pem') } } },
+      checkFilesEveryMs: 'off',
+    })
+    const seen = await serve(bundle)
+    const between = await before.below('Between')
+    const identity = way === 'at once' ? await before.client() : await between.client({}, [between])
+    const client = await clientBundle({ trust: servers.trust, identity })
+    expect(await attempt(seen.port, client)).toMatchObject({ outcome: 'hello' })
+    await writeFile(join(path, 'trust.pem'), after.trust.toString())
+    // The server's first answer waits on its way until the reload is done; the client's certificate comes after it.
+    const relay = createServer((socket) => {
+      const upstream = netConnect(seen.port, '127.0.0.1')
+      for (const end of [socket, upstream]) end.on('error', () => undefined)
+      socket.on('data', (data) => upstream.write(data)).on('close', () => upstream.destroy())
+      upstream.once('data', (answer) => {
+        upstream.pause()
+        void bundle.reload().then(() => {
+          socket.write(answer)
+          upstream.on('data', (data) => socket.write(data)).on('close', () => socket.destroy())
+          return upstream.resume()
+        })
+      })
+    })
+    expect((await attempt(await listen(relay), client)).outcome).not.toBe('hello')
+    expect(seen.refusals).toEqual(['ERR_TLS_PEER_UNTRUSTED'])
+    expect(seen.peers).toHaveLength(1)
   })
 })
 
