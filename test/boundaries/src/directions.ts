@@ -35,7 +35,8 @@ export function mayImport(from: { readonly name: string; readonly group: string 
  * room does not need the library. Libraries that a package brings along itself (`dependencies`) are not listed.
  */
 export const rooms: Readonly<Record<string, string>> = {
-  '@node-rs/argon2': 'crypto/password',
+  '@node-rs/argon2': 'crypto/password-algorithms',
+  '@node-rs/bcrypt': 'crypto/password-algorithms',
   '@opentelemetry/api': 'core/opentelemetry',
   express: 'http/express',
   fastify: 'http/fastify',

@@ -28,6 +28,11 @@ function isForeign(one: Import): boolean {
   return !isRelative(one) && !one.specifier.startsWith(ours) && !isBuiltin(one.specifier)
 }
 
+/** Whether it is there as soon as the importing module is: not a type, not `import()`. */
+function isLoaded({ typeOnly, dynamic }: Import): boolean {
+  return !typeOnly && !dynamic
+}
+
 /** Every import of a package's published files that `wrong` finds fault with, as lines to read. */
 function offences(each: Package, wrong: (one: Import, file: string) => string | false): string[] {
   return each.sources.flatMap((file) =>
@@ -42,7 +47,7 @@ function offences(each: Package, wrong: (one: Import, file: string) => string | 
 function loadedWith(file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen
   seen.add(file)
-  for (const one of program.importsOf(file)) if (isRelative(one) && !one.dynamic) loadedWith(resolve(dirname(file), one.specifier), seen)
+  for (const one of program.importsOf(file)) if (isRelative(one) && isLoaded(one)) loadedWith(resolve(dirname(file), one.specifier), seen)
   return seen
 }
 
@@ -107,7 +112,7 @@ describe.each(packages)('imports of $name', (each) => {
       [...loadedWith(entry.source)].flatMap((file) =>
         program
           .importsOf(file)
-          .filter((one) => !one.dynamic && isForeign(one) && peerDependenciesMeta[libraryOf(one.specifier)]?.optional === true)
+          .filter((one) => isLoaded(one) && isForeign(one) && peerDependenciesMeta[libraryOf(one.specifier)]?.optional === true)
           .filter((one) => rooms[libraryOf(one.specifier)] !== roomOf(each, entry.source) && rooms[libraryOf(one.specifier)] !== each.name)
           .map((one) => `${entry.specifier} loads ${one.specifier} through ${display(file)}`),
       ),

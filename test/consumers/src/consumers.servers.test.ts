@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { rooms } from '@portcullis/test-boundaries/directions'
 import { snippetsOf } from '@portcullis/test-boundaries/snippets'
 import { published, textOf } from '@portcullis/test-boundaries/workspace'
 import type { Package } from '@portcullis/test-boundaries/workspace'
@@ -31,11 +32,20 @@ function succeeded({ code, output }: Ended): void {
   expect(code, output).toBe(0)
 }
 
-/** What the README tells to install, and the package's peers in the versions that it accepts. */
-function toInstall(each: Package): string[] {
+/** What the README tells to install. */
+function asTheReadmeSays(each: Package): string[] {
   const line = /npm (?:install|i) ([^\n`]+)/.exec(textOf(join(each.folder, 'README.md')))?.[1] ?? each.manifest.name
-  const peers = Object.entries(each.manifest.peerDependencies ?? {}).map(([name, range]) => `${name}@${range}`)
-  return [...line.trim().split(/\s+/), ...peers, '@types/node@24']
+  return [...line.trim().split(/\s+/), '@types/node@24']
+}
+
+/** The package's peers, in the versions that it accepts. */
+function peersOf(each: Package): string[] {
+  return Object.entries(each.manifest.peerDependencies ?? {}).map(([name, range]) => `${name}@${range}`)
+}
+
+/** A program that imports these entry points, types and all. */
+function importing(entries: Package['entries']): string {
+  return entries.map(({ specifier }, at) => `import * as entry${at} from '${specifier}'\nvoid entry${at}\n`).join('')
 }
 
 describe.each(published)('a user of $manifest.name', (each) => {
@@ -43,7 +53,7 @@ describe.each(published)('a user of $manifest.name', (each) => {
 
   beforeAll(async () => {
     project = new Project(registry?.url ?? '')
-    succeeded(await project.install(...toInstall(each)))
+    succeeded(await project.install(...asTheReadmeSays(each), ...peersOf(each)))
   }, 240_000)
 
   afterAll(() => project[Symbol.dispose]())
@@ -74,6 +84,20 @@ describe.each(published)('a user of $manifest.name', (each) => {
   it('requires it from CommonJS', async () => {
     project.write('main.cjs', each.entries.map(({ specifier }) => `require('${specifier}')\n`).join(''))
     expect(await project.node('main.cjs')).toEqual({ code: 0, output: '' })
+  })
+})
+
+const withPeers = published.filter((each) => each.manifest.peerDependencies !== undefined)
+
+describe.each(withPeers)('a user of $manifest.name without the libraries that it can work with', (each) => {
+  const reserved = new Set(Object.values(rooms).map((room) => `@portcullis/${room}`))
+
+  it('imports every entry point that is not for one of them', { timeout: 240_000 }, async () => {
+    using project = new Project(registry?.url ?? '')
+    succeeded(await project.install(...asTheReadmeSays(each)))
+    project.write('main.ts', importing(each.entries.filter(({ specifier }) => !reserved.has(specifier))))
+    expect(await project.compile()).toEqual({ code: 0, output: '' })
+    expect(await project.node('main.ts')).toEqual({ code: 0, output: '' })
   })
 })
 
