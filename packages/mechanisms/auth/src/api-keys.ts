@@ -12,7 +12,7 @@ import {
   secret,
   vouchForPrincipal,
 } from '@portcullis/core'
-import { createHash } from 'node:crypto'
+import { digest } from '@portcullis/crypto'
 
 /** A key and whose it is. */
 export interface ApiKey {
@@ -58,10 +58,10 @@ export function apiKeys(options: ApiKeysOptions): Authenticator {
     throw new ConfigurationError('ERR_OPTION_INVALID', 'The keys of apiKeys must be a list that is not empty.')
   const owners = new Map<string, Principal>()
   for (const entry of options.keys) {
-    const digest = digestOf(requireKey(entry))
-    if (owners.has(digest))
+    const found = digestOf(requireKey(entry))
+    if (owners.has(found))
       throw new ConfigurationError('ERR_USER_DUPLICATE', `apiKeys "${name}" has one key twice, the second time for "${entry.subject}".`)
-    owners.set(digest, ownerOf(name, entry))
+    owners.set(found, ownerOf(name, entry))
   }
   return authenticator(
     `apiKeys ${name}`,
@@ -110,5 +110,5 @@ function requireKey({ key, subject }: ApiKey): Secret {
 }
 
 function digestOf(key: Secret): string {
-  return createHash('sha256').update(key.reveal(), 'utf8').digest('base64')
+  return digest('sha256', key.reveal(), 'latin1')
 }

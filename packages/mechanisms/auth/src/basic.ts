@@ -9,6 +9,7 @@ import {
   requireText,
   vouchForPrincipal,
 } from '@portcullis/core'
+import { isThenable } from './thenable.ts'
 import type { User, UserRefusal, UserStore } from './user-store.ts'
 import { checkUserStore, maxPasswordBytes, maxUsernameLength } from './user-store.ts'
 
@@ -78,11 +79,6 @@ function faultOf(username: string, password: string): string | undefined {
   if (!username.isWellFormed() || !password.isWellFormed()) return 'the user name or the password is no well-formed Unicode'
   if (password.length > maxPasswordBytes || Buffer.byteLength(password) > maxPasswordBytes) return 'the password is too long'
   return undefined
-}
-
-// The query builders of some databases are thenables and no promises.
-function isThenable<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }
 
 const causes: Readonly<Record<UserRefusal, string>> = {

@@ -3,7 +3,7 @@
  */
 
 /**
- * Lets a store take passwords that are written down as plain text, or encrypted with a secret that the process holds:
- * whoever reads the store has all passwords. For tests, and for a file that is being moved to hashes.
+ * Lets a store take passwords that are written down as plain text: whoever reads the store has them all. For tests, and
+ * for a file on its way to hashes.
  */
 export const plainTextPasswords: unique symbol = Symbol.for('portcullis.auth.plainTextPasswords') as never

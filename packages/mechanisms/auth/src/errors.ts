@@ -12,7 +12,8 @@ export const authErrorCodes = {
   ERR_PASSWORD_VALUE_UNSUPPORTED: 'A stored password is in no form that this store reads.',
   ERR_PASSWORD_VALUE_PLAIN: 'A stored password is plain text, and the calling code did not allow that.',
   ERR_PASSWORD_VALUE_SECRET: 'A stored password is encrypted, and the secret to decrypt it is absent or wrong.',
-  ERR_PASSWORD_OVERLOADED: 'More passwords wait to be checked than the queue, or the share of this peer, has room for.',
+  ERR_PASSWORD_VALUE_LEGACY: 'Warning: passwords are stored as unsalted digests, encrypted, or as plain text.',
+  ERR_PASSWORD_REHASH: 'Warning: after a login, the new hash of a password could not be made or stored.',
 } as const satisfies Record<`ERR_${string}`, string>
 
 /** A code of an error or refusal of `@portcullis/auth`. */
