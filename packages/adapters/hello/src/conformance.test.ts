@@ -68,17 +68,25 @@ const harness: Harness = {
   unsupported: {
     'credential.twoInOneCarrier': {
       because: oneValue,
-      then: 'challenged',
+      observed: 'challenged',
       attempt: (stage) => stage.attempt({ presents: [{ raw: 'Bearer one, Bearer two' }] }),
     },
     'credential.oneKindInTwoCarriers': {
       because: 'there is one carrier, the AUTH line',
-      then: 'challenged',
+      observed: 'challenged',
       attempt: (stage) => stage.attempt({ presents: [{ raw: 'Bearer one Bearer two' }] }),
     },
-    'proof.sound': { because: noProof, then: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
-    'proof.otherTarget': { because: noProof, then: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
-    'proof.replayed': { because: noProof, then: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
+    'proof.sound': { because: noProof, observed: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
+    'proof.otherTarget': {
+      because: noProof,
+      observed: 'challenged',
+      attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }),
+    },
+    'proof.replayed': {
+      because: noProof,
+      observed: 'challenged',
+      attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }),
+    },
   },
 }
 
@@ -134,6 +142,8 @@ class BarePeer implements Peer {
           servername: serverName,
           ...(identity && { cert: identity.pem, key: identity.pem }),
         })
+    // Closed is an outcome, also between the handshake and the first answer.
+    socket.on('error', () => undefined)
     await once(socket, plaintext ? 'connect' : 'secureConnect')
     void this.#read(socket)
     return socket

@@ -44,22 +44,16 @@ export class Evidence {
   /** Keeps what is printed from here on, and prints it all the same; returns how to stop. */
   watchOutput(): () => void {
     const restore: (() => void)[] = []
-    for (const method of ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const) {
-      const original = console[method]
-      console[method] = (...values: unknown[]) => {
-        this.saw(`console.${method}`, values)
-        original.apply(console, values)
+    const watch = <K extends string>(where: string, target: Record<K, (...values: never[]) => unknown>, name: K): void => {
+      const original = target[name]
+      target[name] = (...values) => {
+        this.saw(where, values)
+        return Reflect.apply(original, target, values)
       }
-      restore.push(() => void (console[method] = original))
+      restore.push(() => void (target[name] = original))
     }
-    for (const stream of ['stdout', 'stderr'] as const) {
-      const { write } = process[stream]
-      process[stream].write = ((chunk: string | Uint8Array, ...rest: never[]) => {
-        this.saw(stream, Buffer.from(chunk as string).toString())
-        return write.call(process[stream], chunk, ...rest)
-      }) as typeof write
-      restore.push(() => void (process[stream].write = write))
-    }
+    for (const name of ['log', 'info', 'warn', 'error', 'debug', 'trace'] as const) watch(`console.${name}`, console, name)
+    for (const name of ['stdout', 'stderr'] as const) watch(name, process[name], 'write')
     return () => restore.forEach((undo) => undo())
   }
 }

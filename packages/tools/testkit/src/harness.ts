@@ -132,7 +132,7 @@ export interface Live {
   /** Resolves when the connection or stream is over, in whatever way. */
   readonly ended: Promise<Ended>
   /** Presents another credential in band. Absent where the protocol cannot. */
-  reauthenticate?(carriers: readonly Carrier[]): Promise<Observed>
+  readonly reauthenticate?: (carriers: readonly Carrier[]) => Promise<Observed>
 }
 
 /** How a live connection ended. */
@@ -168,7 +168,7 @@ export interface Unsupported {
   /** Why, by the protocol's specification and section. */
   readonly because: string
   /** What is seen when it is tried. */
-  readonly then: Exclude<Outcome, 'allowed'>
+  readonly observed: Exclude<Outcome, 'allowed'>
   /** How it is tried, where the scenario's own steps cannot be taken. */
   readonly attempt?: (stage: Stage) => Promise<Observed>
 }

@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, verify, type JsonWebKey } from 'node:crypto'
 
-import { authenticator, credentialOf, notMine, refused, UnavailableError, vouchForPrincipal, type Authenticator } from '@portcullis/core'
+import { authenticator, credentialOf, notMine, refused, vouchForPrincipal, type Authenticator } from '@portcullis/core'
 import { jwkThumbprint } from '@portcullis/crypto'
 import { jwt } from '@portcullis/jwt'
 
@@ -12,8 +12,7 @@ export function accessTokens({ issuer, keys }: MechanismSetup): Authenticator {
   return jwt({
     issuer: issuer.issuer,
     audience,
-    keys:
-      keys === 'document' ? { jwks } : { find: () => Promise.reject(new UnavailableError('ERR_JWT_KEYS_UNAVAILABLE', keys.unreachable)) },
+    keys: keys === 'document' ? { jwks } : { jwksUri: keys.unreachable },
     clock,
     revocations,
   })

@@ -43,18 +43,18 @@ export async function runScenario(harness: Harness, id: ScenarioId): Promise<Ver
   const { control } = scenario
   if (control !== undefined)
     await onStage((stage) =>
-      tryOne(stage, control, { then: { outcome: 'allowed', ...(control.policy === 'certificate' && { subject: 'certificate' }) } }),
+      tryOne(stage, control, { observed: { outcome: 'allowed', ...(control.policy === 'certificate' && { subject: 'certificate' }) } }),
     )
   return 'passed'
 }
 
 type OnStage = (act: (stage: Stage) => Promise<void>) => Promise<void>
 
-async function runUnsupported(scenario: Scenario, { because, then, attempt }: Unsupported, onStage: OnStage): Promise<void> {
+async function runUnsupported(scenario: Scenario, { because, observed: declared, attempt }: Unsupported, onStage: OnStage): Promise<void> {
   if (because.trim() === '') throw new Error('An unsupported scenario needs a reason.')
   const refusedAs = (observed: Observed): void => {
-    if (observed.outcome !== then)
-      throw new Error(`Declared unsupported and ${then}, observed ${observed.outcome}: ${observed.wire.slice(0, 500)}`)
+    if (observed.outcome !== declared)
+      throw new Error(`Declared unsupported and ${declared}, observed ${observed.outcome}: ${observed.wire.slice(0, 500)}`)
   }
   if (attempt !== undefined) return onStage(async (stage) => refusedAs(await attempt(stage)))
   if ('steps' in scenario) throw new Error('A scenario of several steps that is unsupported needs an `attempt` that is refused.')
@@ -63,9 +63,9 @@ async function runUnsupported(scenario: Scenario, { because, then, attempt }: Un
   }
 }
 
-async function tryOne(stage: Stage, given: Given, { then }: Pick<Trial, 'then'>): Promise<void> {
+async function tryOne(stage: Stage, given: Given, { observed }: Pick<Trial, 'observed'>): Promise<void> {
   await stage.open(given)
-  await stage.expect(await comer(stage, given), given, then)
+  await stage.expect(await comer(stage, given), given, observed)
 }
 
 function comer(stage: Stage, given: Given): Promise<ReturnType<Stage['peer']>> {

@@ -61,7 +61,7 @@ interface ScenarioBase {
 /** A scenario of one call: the situations, each tried on its own, and what must be observed in every one. */
 export interface Trial extends ScenarioBase {
   readonly given: Given | readonly Given[]
-  readonly then: Expected
+  readonly observed: Expected
   /** The same without the fault; it must be allowed. For refusals that have no reason code: a listener that is merely broken must not pass. */
   readonly control?: Given
 }

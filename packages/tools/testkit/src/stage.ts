@@ -91,7 +91,7 @@ export class Stage {
   }
 
   /** The adapter's own client, fed by a source of one sound token unless another is given. */
-  async client(given: Given, { source } = this.source({ refused: {}, then: 'nothing' }), plaintextPort?: number): Promise<Peer> {
+  async client(given: Given, { source } = this.source({ refused: {}, next: 'nothing' }), plaintextPort?: number): Promise<Peer> {
     const tls = await this.#tls.client(given.certificate)
     const peer = await this.#opened.client({ source, tls, serverName, plaintextPort, clock: this.clock })
     this.#byClient.add(peer)
@@ -99,24 +99,18 @@ export class Stage {
   }
 
   /** A source of tokens that counts its refreshes. */
-  source(tokens: { readonly refused: TokenFacts; readonly then: TokenFacts | 'nothing' }): CountingSource {
+  source(tokens: { readonly refused: TokenFacts; readonly next: TokenFacts | 'nothing' }): CountingSource {
     const bearer = (facts: TokenFacts): Credential => ({
       kind: 'bearer',
       carrier: 'authorization',
       token: new Secret(this.#token({ token: facts })),
     })
-    return countingSource(this.#opened.origin, bearer(tokens.refused), tokens.then === 'nothing' ? undefined : bearer(tokens.then))
+    return countingSource(this.#opened.origin, bearer(tokens.refused), tokens.next === 'nothing' ? undefined : bearer(tokens.next))
   }
 
   /** What comes of a call. What is thrown is an outcome too; what does not come in time is a failure. */
-  async observe(peer: Peer, operation: string): Promise<Observed> {
-    const observed = await within(`the answer to "${operation}"`, peer.call(operation)).catch((error: unknown): Observed => {
-      if (error instanceof TooLate) throw error
-      this.evidence.saw('an error', error)
-      return { outcome: this.#byClient.has(peer) ? 'clientRefused' : 'closed', wire: String(error) }
-    })
-    this.evidence.saw('an answer', observed)
-    return observed
+  observe(peer: Peer, operation: string): Promise<Observed> {
+    return this.#outcome(`the answer to "${operation}"`, () => peer.call(operation), this.#byClient.has(peer) ? 'clientRefused' : 'closed')
   }
 
   /** Calls, and fails unless this is observed: on the wire, in the audit trail, and in the application. */
@@ -183,11 +177,12 @@ export class Stage {
 
   /** Renews the credential of a live connection in band. */
   async reauthenticates(live: Live, presents: readonly Presented[], expected?: Expected): Promise<Observed> {
-    if (live.reauthenticate === undefined)
+    const { reauthenticate } = live
+    if (reauthenticate === undefined)
       throw new Error('This harness cannot re-authenticate in band; declare the scenario unsupported, with the reason.')
     const since = this.evidence.events.length
-    const observed = await within('the answer to the renewal', live.reauthenticate(presents.map((presented) => this.#carrier(presented))))
-    this.evidence.saw('an answer', observed)
+    const carriers = presents.map((presented) => this.#carrier(presented))
+    const observed = await this.#outcome('the answer to the renewal', () => reauthenticate(carriers), 'closed')
     if (expected !== undefined) await this.check(observed, { presents }, expected, since)
     return observed
   }
@@ -263,6 +258,16 @@ export class Stage {
   /** Fails if a secret was seen anywhere. */
   expectNoSecrets(): void {
     this.evidence.expectNoSecrets()
+  }
+
+  async #outcome(what: string, act: () => Promise<Observed>, thrown: 'closed' | 'clientRefused'): Promise<Observed> {
+    const observed = await within(what, act()).catch((error: unknown): Observed => {
+      if (error instanceof TooLate) throw error
+      this.evidence.saw('an error', error)
+      return { outcome: thrown, wire: String(error) }
+    })
+    this.evidence.saw('an answer', observed)
+    return observed
   }
 
   get #opened(): Listening {

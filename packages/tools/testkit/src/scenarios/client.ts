@@ -6,13 +6,13 @@ export const clientScenarios = {
     title: 'the client presents what its source yields, to the origin that it connects to',
     rule: 'RFC 9700 section 2.3',
     given: { by: 'client' },
-    then: { outcome: 'allowed' },
+    observed: { outcome: 'allowed' },
   },
   'client.certificate': {
     title: 'the client proves itself with its certificate',
     rule: 'RFC 8446 section 4.4.2',
     given: { by: 'client', policy: 'bearerAndCertificate', certificate: 'alice', clientCertificates: 'require' },
-    then: { outcome: 'allowed' },
+    observed: { outcome: 'allowed' },
   },
   'client.untrustedServer': {
     title: 'the client sends no credential to a server of an unknown authority, or one out of date',
@@ -21,14 +21,14 @@ export const clientScenarios = {
       { by: 'client', server: 'foreign' },
       { by: 'client', server: 'expired' },
     ],
-    then: { outcome: 'clientRefused' },
+    observed: { outcome: 'clientRefused' },
     control: { by: 'client' },
   },
   'client.wrongHostName': {
     title: 'the client sends no credential to a server of another name',
     rule: 'RFC 9525 section 6',
     given: { by: 'client', server: 'wrongName' },
-    then: { outcome: 'clientRefused' },
+    observed: { outcome: 'clientRefused' },
     control: { by: 'client' },
   },
   'client.plaintext': {
@@ -44,7 +44,7 @@ export const clientScenarios = {
     rule: 'RFC 6750 section 3.1',
     async steps(stage) {
       await stage.open({})
-      const source = stage.source({ refused: { expiresInSeconds: -60 }, then: {} })
+      const source = stage.source({ refused: { expiresInSeconds: -60 }, next: {} })
       const client = await stage.client({}, source)
       await Promise.all(Array.from({ length: 20 }, () => stage.expect(client, {}, { outcome: 'allowed' })))
       source.expectRefreshes(1)
@@ -55,7 +55,7 @@ export const clientScenarios = {
     rule: 'RFC 9110 section 15.5.2',
     async steps(stage) {
       await stage.open({})
-      const source = stage.source({ refused: { expiresInSeconds: -60 }, then: 'nothing' })
+      const source = stage.source({ refused: { expiresInSeconds: -60 }, next: 'nothing' })
       const client = await stage.client({}, source)
       await stage.expect(client, {}, { outcome: 'refused' })
       stage.expectDecisions(1)
