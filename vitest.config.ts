@@ -8,6 +8,8 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: conditions } },
   test: {
     include: ['packages/*/*/src/**/*.test.ts', 'test/*/**/*.test.ts', 'bench/**/*.test.ts', 'examples/**/*.test.ts'],
+    // Starts nothing by itself: the first test that asks for a server does, and the end of the run stops it.
+    globalSetup: ['./test/servers/src/shared.ts'],
     testTimeout: 20_000,
     hookTimeout: 60_000,
     maxWorkers: 2,
