@@ -88,11 +88,14 @@ function isPem(source: Uint8Array): boolean {
 }
 
 function fromDer(der: Uint8Array): X509Certificate {
+  let x509: X509Certificate
   try {
-    return new X509Certificate(der)
+    x509 = new X509Certificate(der)
   } catch (cause) {
     throw new CryptoError('ERR_CRYPTO_CERTIFICATE_MALFORMED', 'The certificate cannot be decoded.', { cause })
   }
+  if (x509.raw.length !== der.length) throw malformed('There are bytes behind the certificate.')
+  return x509
 }
 
 function decode(x509: X509Certificate): Certificate {

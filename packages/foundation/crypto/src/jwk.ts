@@ -17,7 +17,7 @@ interface Members {
 const rsaSecret = ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const
 
 // RFC 7518 section 6, RFC 8037 section 2, RFC 9964 section 3.
-export const jwkMembers: ReadonlyMap<unknown, Members> = new Map<string, Members>([
+const jwkMembers: ReadonlyMap<unknown, Members> = new Map<string, Members>([
   ['EC', { required: ['crv', 'kty', 'x', 'y'], bytes: ['x', 'y', 'd'], secret: ['d'] }],
   ['RSA', { required: ['e', 'kty', 'n'], bytes: ['e', 'n', ...rsaSecret], secret: rsaSecret }],
   ['OKP', { required: ['crv', 'kty', 'x'], bytes: ['x', 'd'], secret: ['d'] }],
@@ -33,7 +33,6 @@ const maxMemberLength = 8192
  * take several spellings of one key, and derive a public key from a private one without a word.
  */
 export function checkJwk(jwk: JsonWebKey, kind: Kind): void {
-  if (typeof jwk !== 'object' || jwk === null || Array.isArray(jwk)) throw invalid('A JWK is an object.')
   const members = membersOf(jwk)
   if ((jwk.kty === 'oct') !== (kind === 'secret')) {
     throw new CryptoError('ERR_CRYPTO_KEY_WRONG_KIND', `A ${kind} key is needed, and this is a JWK of type ${String(jwk.kty)}.`)
@@ -46,15 +45,27 @@ export function checkJwk(jwk: JsonWebKey, kind: Kind): void {
   }
   if (memberOf(jwk, 'oth') !== undefined)
     throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', 'RSA keys with more than two primes are not supported.')
-  for (const name of members.required) {
-    if (typeof memberOf(jwk, name) !== 'string') throw malformed(name)
+  requiredOf(jwk)
+  for (const name of members.secret) {
+    if (memberOf(jwk, name) !== undefined) textOf(jwk, name, members)
   }
-  for (const name of members.bytes) {
-    const value = memberOf(jwk, name)
-    if (value === undefined) continue
-    if (typeof value !== 'string' || value === '' || value.length > maxMemberLength || fromBase64url(value) === undefined)
-      throw malformed(name)
-  }
+}
+
+/** The members that make the thumbprint, in its order. Throws `ERR_CRYPTO_KEY_MALFORMED` if one is missing or not canonical. */
+export function requiredOf(jwk: JsonWebKey): [name: string, value: string][] {
+  const members = membersOf(jwk)
+  return members.required.map((name) => [name, textOf(jwk, name, members)])
+}
+
+function textOf(jwk: JsonWebKey, name: string, { bytes }: Members): string {
+  const value = memberOf(jwk, name)
+  const isSound =
+    typeof value === 'string' &&
+    value !== '' &&
+    value.length <= maxMemberLength &&
+    (!bytes.includes(name) || fromBase64url(value) !== undefined)
+  if (!isSound) throw malformed(name)
+  return value
 }
 
 /** The public members of a public or private key as a JWK, and nothing else. Throws `ERR_CRYPTO_KEY_WRONG_KIND` for a secret. */
@@ -66,18 +77,19 @@ export function publicJwk(key: KeyObject): JsonWebKey {
   } catch (cause) {
     throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', 'The key has no form as a JWK.', { cause })
   }
-  return Object.fromEntries(membersOf(jwk).required.map((name) => [name, memberOf(jwk, name)]))
+  return Object.fromEntries(requiredOf(jwk))
 }
 
 /** The members table of a JWK's type. */
-export function membersOf(jwk: JsonWebKey): Members {
+function membersOf(jwk: JsonWebKey): Members {
+  if (typeof jwk !== 'object' || jwk === null) throw invalid('A JWK is an object.')
   const members = jwkMembers.get(jwk.kty)
   if (members === undefined) throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', 'A JWK is of type EC, RSA, OKP, AKP or oct.')
   return members
 }
 
 /** A member of the JWK itself, never an inherited one. */
-export function memberOf(jwk: JsonWebKey, name: string): unknown {
+function memberOf(jwk: JsonWebKey, name: string): unknown {
   return Object.hasOwn(jwk, name) ? (jwk as Record<string, unknown>)[name] : undefined
 }
 

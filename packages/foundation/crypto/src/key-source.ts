@@ -1,5 +1,5 @@
 import type { JsonWebKey, KeyObject, X509Certificate } from 'node:crypto'
-import { open as openFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { types } from 'node:util'
 import { CryptoError } from './errors.ts'
 import { checkOptions, invalid } from './options.ts'
@@ -134,8 +134,7 @@ export async function readSourceFile(path: string): Promise<Buffer> {
   let total = 0
   try {
     // Read to a bound instead of trusting the size that the file system tells: a device or a growing file has none.
-    await using file = await openFile(path, 'r')
-    for await (const chunk of file.createReadStream({ autoClose: false, end: maxSourceBytes }) as AsyncIterable<Buffer>) {
+    for await (const chunk of createReadStream(path, { end: maxSourceBytes }) as AsyncIterable<Buffer>) {
       chunks.push(chunk)
       total += chunk.length
     }

@@ -1,7 +1,7 @@
 import { createDecipheriv, hash, pbkdf2, scrypt } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { DerError, readChildren, readNumber, readOctets, readOid, readSequence, readValue, tags, type DerValue, type Rules } from './der.ts'
+import { DerError, readNumber, readOctets, readOid, readSequence, readValue, tags, type DerValue, type Rules } from './der.ts'
 import { CryptoError } from './errors.ts'
 
 /**
@@ -11,9 +11,8 @@ import { CryptoError } from './errors.ts'
 
 // What Java allows a PKCS#12 store to demand. Common tools write 1 to 600,000.
 const maxIterations = 5_000_000
-// 128 * N * r bytes of memory and N * r * p steps: 256 MiB, and sixteen times the work of the defaults in use.
+// N * r blocks of 128 bytes: 256 MiB, sixteen times what openssl writes.
 const maxScryptBlocks = 2 ** 21
-const maxScryptSteps = 2 ** 22
 
 /** What a file may still demand. */
 export interface WorkBudget {
@@ -131,18 +130,9 @@ export function readPrf(algorithm: DerValue | undefined, rules: Rules): HashName
   return name
 }
 
-/** Tells whether the bytes are an EncryptedPrivateKeyInfo, which begins with an algorithm and not with a version. */
-export function isEncryptedPrivateKeyInfo(der: Uint8Array): boolean {
-  try {
-    return readChildren(readValue(der))[0]?.tag === tags.sequence
-  } catch {
-    return false
-  }
-}
-
 /**
  * Refuses an encrypted private key that demands excessive work, before the runtime decrypts it.
- * What this reader does not know passes: the runtime knows no other scheme that repeats without bound.
+ * Throws `ERR_CRYPTO_WORK_EXCESSIVE`, or `ERR_CRYPTO_KEY_UNSUPPORTED` for an encryption whose work it cannot read.
  */
 export function checkPbeWork(encryptedPrivateKeyInfo: Uint8Array): void {
   let pbe: Pbe
@@ -156,6 +146,8 @@ export function checkPbeWork(encryptedPrivateKeyInfo: Uint8Array): void {
     }
     throw error
   }
+  if (pbe.cipher.name === 'rc2')
+    throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', 'The private key is encrypted with RC2; convert it to AES.')
   spend(pbe, workBudget())
 }
 
@@ -202,13 +194,14 @@ export async function deriveKey(
 }
 
 function spend({ kdf, iterations, blockSize, parallelism }: Derivation, budget: WorkBudget): void {
-  const isExcessive =
-    kdf === 'scrypt'
-      ? iterations * blockSize > maxScryptBlocks || iterations * blockSize * parallelism > maxScryptSteps
-      : iterations > budget.iterations
-  if (isExcessive) throw new CryptoError('ERR_CRYPTO_WORK_EXCESSIVE', 'The file demands more key derivation than allowed.')
-  if (iterations < 1) throw new DerError('An iteration count is zero.')
-  budget.iterations -= kdf === 'scrypt' ? maxIterations / 8 : iterations
+  const isScrypt = kdf === 'scrypt'
+  // A step of scrypt takes about as long as two iterations of the others.
+  const cost = isScrypt ? 2 * iterations * blockSize * parallelism : iterations
+  if (cost > budget.iterations || (isScrypt && iterations * blockSize > maxScryptBlocks)) {
+    throw new CryptoError('ERR_CRYPTO_WORK_EXCESSIVE', 'The file demands more key derivation than allowed.')
+  }
+  if (cost < 1) throw new DerError('A cost of key derivation is zero.')
+  budget.iterations -= cost
 }
 
 // How many iterations are done before others get their turn: about two milliseconds.

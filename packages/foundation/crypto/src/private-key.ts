@@ -1,10 +1,11 @@
-import { createPrivateKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, getCiphers, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { derForm } from './der-form.ts'
 import { CryptoError } from './errors.ts'
 import { checkJwk } from './jwk.ts'
 import { checkKey, checkPair, type KeyOptions } from './key-check.ts'
 import { formOf, isKeyObject, readSourceFile, type InlinePrivateKeySource, type PrivateKeySource } from './key-source.ts'
 import { invalid } from './options.ts'
-import { checkPbeWork, isEncryptedPrivateKeyInfo } from './pbe.ts'
+import { checkPbeWork } from './pbe.ts'
 import { pemBlocks } from './pem.ts'
 import { revealText, type SecretText } from './secret-text.ts'
 
@@ -64,27 +65,30 @@ function fromPem(pem: string | Uint8Array, password: SecretText | undefined): Ke
   if (!keyLabels.has(block.label))
     throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', `A ${block.label} is not supported; convert it to PKCS#8.`)
   const isEncrypted = block.hasHeaders || block.label === 'ENCRYPTED PRIVATE KEY'
-  if (isEncrypted && !block.hasHeaders) checkPbeWork(block.bytes)
+  if (block.hasHeaders) checkTraditionalCipher(block.text)
+  else if (isEncrypted) checkPbeWork(block.bytes)
   return decode({ key: block.text, format: 'pem' }, isEncrypted, password)
+}
+
+/** The runtime fails in the same way for a cipher that it does not have as for a wrong password. */
+function checkTraditionalCipher(text: string): void {
+  const name = /^DEK-Info: *([A-Za-z0-9-]+),/m.exec(text)?.[1]
+  if (name !== undefined && getCiphers().includes(name.toLowerCase())) return
+  throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', 'The private key is encrypted with a cipher that this runtime does not have.')
 }
 
 function fromDer(der: Uint8Array, password: SecretText | undefined): KeyObject {
   if (!(der instanceof Uint8Array)) throw invalid('A DER source is bytes.')
   const key = Buffer.from(der)
-  if (isEncryptedPrivateKeyInfo(key)) {
-    checkPbeWork(key)
-    return decode({ key, format: 'der', type: 'pkcs8' }, true, password)
+  const form = derForm(key)
+  if (form === 'encryptedPkcs8') checkPbeWork(key)
+  const type = form === 'encryptedPkcs8' ? 'pkcs8' : form === 'pkcs1Private' ? 'pkcs1' : form
+  if (type !== 'pkcs8' && type !== 'sec1' && type !== 'pkcs1') {
+    throw type === undefined
+      ? notDecoded(undefined)
+      : new CryptoError('ERR_CRYPTO_KEY_WRONG_KIND', 'A private key is needed, and this is a public one.')
   }
-  const types = ['pkcs8', 'sec1', 'pkcs1'] as const
-  for (const type of types) {
-    try {
-      return decode({ key, format: 'der', type }, false, password)
-    } catch (error) {
-      // The three forms are told apart by trying them; the last failure is the one that is reported.
-      if (type === 'pkcs1' || !(error instanceof CryptoError) || error.code !== 'ERR_CRYPTO_KEY_MALFORMED') throw error
-    }
-  }
-  throw notDecoded(undefined)
+  return decode({ key, format: 'der', type }, form === 'encryptedPkcs8', password)
 }
 
 type Encoding = { key: string; format: 'pem' } | { key: Buffer; format: 'der'; type: 'pkcs8' | 'sec1' | 'pkcs1' }
@@ -106,21 +110,12 @@ function decode(encoding: Encoding, isEncrypted: boolean, password: SecretText |
   try {
     return createPrivateKey({ ...encoding, passphrase })
   } catch (cause) {
-    if (isUnsupported(cause)) {
-      throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', 'The private key is encrypted in a way that this runtime does not read.', {
-        cause,
-      })
-    }
     throw new CryptoError(
       'ERR_CRYPTO_PASSWORD_WRONG',
       'The private key cannot be decrypted: the password is wrong, or the content damaged.',
       { cause },
     )
   }
-}
-
-function isUnsupported(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && /UNSUPPORTED|UNKNOWN/.test(String(error.code))
 }
 
 function notDecoded(cause: unknown): CryptoError {

@@ -1,4 +1,5 @@
 import { createPublicKey, X509Certificate, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { derForm } from './der-form.ts'
 import { CryptoError } from './errors.ts'
 import { checkJwk } from './jwk.ts'
 import { checkKey, type KeyOptions } from './key-check.ts'
@@ -54,29 +55,20 @@ function fromPem(pem: string | Uint8Array): KeyObject {
   const [block] = keys
   if (block === undefined) throw new CryptoError('ERR_CRYPTO_KEY_MISSING', 'The PEM text holds no public key and no certificate.')
   if (keys.length > 1) throw new CryptoError('ERR_CRYPTO_KEY_AMBIGUOUS', 'The PEM text holds several public keys or certificates.')
-  if (block.label === 'CERTIFICATE') return attempt(() => new X509Certificate(block.bytes).publicKey)
-  if (block.label === 'PUBLIC KEY') return attempt(() => createPublicKey({ key: block.bytes, format: 'der', type: 'spki' }))
-  if (block.label === 'RSA PUBLIC KEY') return attempt(() => createPublicKey({ key: block.bytes, format: 'der', type: 'pkcs1' }))
+  if (block.label === 'CERTIFICATE' || block.label === 'PUBLIC KEY' || block.label === 'RSA PUBLIC KEY') return fromDer(block.bytes)
   throw new CryptoError('ERR_CRYPTO_KEY_UNSUPPORTED', `A ${block.label} is not supported; convert it to SPKI.`)
 }
 
 function fromDer(der: Uint8Array): KeyObject {
   if (!(der instanceof Uint8Array)) throw invalid('A DER source is bytes.')
   const key = Buffer.from(der)
-  const decoders = [
-    () => createPublicKey({ key, format: 'der', type: 'spki' }),
-    () => createPublicKey({ key, format: 'der', type: 'pkcs1' }),
-    () => new X509Certificate(key).publicKey,
-  ]
-  let cause: unknown
-  for (const decoder of decoders) {
-    try {
-      return decoder()
-    } catch (error) {
-      cause = error
-    }
+  const form = derForm(key)
+  if (form === 'spki' || form === 'pkcs1Public') {
+    return attempt(() => createPublicKey({ key, format: 'der', type: form === 'spki' ? 'spki' : 'pkcs1' }))
   }
-  throw notDecoded(cause)
+  if (form === 'certificate') return attempt(() => new X509Certificate(key).publicKey)
+  // The runtime would derive the public key from a private one without a word.
+  throw form === undefined ? notDecoded(undefined) : wrongKind('private')
 }
 
 function attempt(decoder: () => KeyObject): KeyObject {

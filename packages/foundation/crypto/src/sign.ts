@@ -30,7 +30,7 @@ export function signer(algorithm: SignatureAlgorithm, key: KeyObject, options: S
   if (key.type !== 'private')
     throw new CryptoError('ERR_CRYPTO_KEY_WRONG_KIND', `Signing takes a private key, and this is a ${key.type} key.`)
   const { family, hash, size } = schemeFor(algorithm, key)
-  const isJose = family === 'ecdsa' && formatOf(options) === 'jose'
+  const isJose = formatOf(options) === 'jose' && family === 'ecdsa'
   const bound =
     family === 'pss' && hash !== undefined ? (key.asymmetricKeyType === 'rsa' ? bindToPss(key, hash) : pssOptions(key, size)) : key
   const finish = (signature: Buffer) => (isJose ? fromDer(signature, size) : signature)

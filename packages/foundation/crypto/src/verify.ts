@@ -26,10 +26,13 @@ export function verifier(algorithm: SignatureAlgorithm, key: KeyObject, options:
   if (key.type !== 'public')
     throw new CryptoError('ERR_CRYPTO_KEY_WRONG_KIND', `Verifying takes a public key, and this is a ${key.type} key.`)
   const { family, hash, size } = schemeFor(algorithm, key)
-  const isJose = family === 'ecdsa' && formatOf(options) === 'jose'
+  const isJose = formatOf(options) === 'jose' && family === 'ecdsa'
   const bound =
     family === 'pss' && hash !== undefined ? (key.asymmetricKeyType === 'rsa' ? bindToPss(key, hash) : pssOptions(key, size)) : key
-  const prepare = (signature: Uint8Array) => (isJose ? toDer(signature, size) : signature instanceof Uint8Array ? signature : undefined)
+  const prepare = (signature: unknown) => {
+    if (!(signature instanceof Uint8Array)) return undefined
+    return isJose ? toDer(signature, size) : signature
+  }
   return Object.freeze({
     algorithm,
     verify: (data: TextOrBytes, signature: Uint8Array) => {
