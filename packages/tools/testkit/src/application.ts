@@ -15,6 +15,7 @@ export class TestApplication implements Application {
 
   answer(operation: string, principal: Principal | Anonymous): string {
     this.calls++
+    if (operation === 'broken') throw new Error(faultOfTheHandler)
     return answerTo(operation, principal.subject)
   }
 
@@ -27,6 +28,9 @@ export class TestApplication implements Application {
     for (const push of this.#subscribers) push(text)
   }
 }
+
+/** What the handler of `broken` throws. */
+export const faultOfTheHandler = 'relation orders does not exist at 10.0.0.7'
 
 /** What the application answers to this subject. */
 export function answerTo(operation: string, subject = 'anonymous'): string {

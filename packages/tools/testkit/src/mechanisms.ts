@@ -1,6 +1,6 @@
 import { createHash, createPublicKey, verify, type JsonWebKey } from 'node:crypto'
 
-import { authenticator, credentialOf, notMine, refused, vouchForPrincipal, type Authenticator } from '@portcullis/core'
+import { authenticator, credentialOf, notMine, refused, UnavailableError, vouchForPrincipal, type Authenticator } from '@portcullis/core'
 import { jwkThumbprint } from '@portcullis/crypto'
 import { jwt } from '@portcullis/jwt'
 
@@ -39,6 +39,17 @@ export function faulty(): Authenticator {
     'faulty',
     () => {
       throw new TypeError('Cannot read properties of undefined (reading "sub")')
+    },
+    [{ scheme: 'Bearer' }],
+  )
+}
+
+/** A mechanism at its limit. */
+export function overloaded(): Authenticator {
+  return authenticator(
+    'overloaded',
+    () => {
+      throw new UnavailableError('ERR_OVERLOADED', { message: 'The queue is full.', reason: 'overload', retryAfterMs: 1000 })
     },
     [{ scheme: 'Bearer' }],
   )

@@ -6,7 +6,7 @@ import type { CertificateName, ServerName } from './pki.ts'
 import type { Stage } from './stage.ts'
 
 /** What a listener demands. `bearer`: a sound token with the scope `orders:read`. */
-export type PolicyName = 'bearer' | 'certificate' | 'bearerAndCertificate' | 'proof' | 'keyServerDown' | 'faulty'
+export type PolicyName = 'bearer' | 'certificate' | 'bearerAndCertificate' | 'proof' | 'keyServerDown' | 'overloaded' | 'faulty'
 
 /** Something that is presented, in facts. */
 export type Presented = { readonly place?: 'first' | 'second' | 'same' } & (
@@ -34,7 +34,10 @@ export interface Given {
   readonly trusts?: 'sound' | 'renewed'
   /** The peer leaves TLS out. */
   readonly plaintext?: boolean
-  /** `read` (the default), `write` (its own level, scope `orders:write`), `public` (its own level, everyone), or a name that nothing was registered for. */
+  /**
+   * `read` (the default), `write` (its own level, scope `orders:write`), `elevated` (demands a fresher authentication),
+   * `public` (everyone), `broken` (its handler throws), or a name that nothing was registered for.
+   */
   readonly operation?: string
   /** Whether a bare peer comes (the default) or the adapter's own client. */
   readonly by?: 'peer' | 'client'

@@ -7,6 +7,7 @@ import {
   guard,
   scope,
   Secret,
+  stepUp,
   type AuditEvent,
   type Credential,
   type EndReason,
@@ -20,7 +21,7 @@ import { countingSource, type CountingSource } from './counting-source.ts'
 import { Evidence } from './evidence.ts'
 import type { Carrier, Harness, Listening, Live, MechanismSetup, Observed, Peer } from './harness.ts'
 import { testIssuer, type TestIssuer, type TokenFacts } from './issuer.ts'
-import { accessTokens, certificates, faulty, proofs } from './mechanisms.ts'
+import { accessTokens, certificates, faulty, overloaded, proofs } from './mechanisms.ts'
 import { TooLate, until, within } from './patience.ts'
 import { serverName, type CertificateName, type ServerName, type TestPki } from './pki.ts'
 import { proofKey } from './proof.ts'
@@ -47,6 +48,7 @@ export class Stage {
   readonly #delivered = new Map<Live, string[]>()
   readonly #byClient = new WeakSet<Peer>()
   #listening: Listening | undefined
+  #read: Guard | undefined
 
   constructor(harness: Harness, pki: TestPki) {
     this.#harness = harness
@@ -59,21 +61,29 @@ export class Stage {
 
   /** Opens the listener. */
   async open({ policy = 'bearer', server = 'sound', clientCertificates = 'accept' }: Given): Promise<void> {
-    const base = this.#guard(policy)
+    const guards = this.#guards(policy)
+    this.#read = guards.read
     this.#listening = await within(
       'opening the listener',
       this.#harness.listen({
-        guard: base,
+        guard: guards.listener,
         operations: [
-          { name: 'read', guard: base.with({ authorize: scope('orders:read') }) },
-          { name: 'write', guard: base.with({ authorize: scope('orders:write') }) },
-          { name: 'public', guard: base.with({ authenticate: everyone() }) },
+          { name: 'read', guard: guards.read },
+          { name: 'write', guard: guards.listener.with({ authorize: scope('orders:write') }) },
+          { name: 'elevated', guard: guards.listener.with({ authorize: () => stepUp('fresh', { maxAgeSeconds: 60 }) }) },
+          { name: 'public', guard: guards.listener.with({ authenticate: everyone() }) },
+          { name: 'broken', guard: guards.read },
         ],
         tls: await this.#tls.server(server, clientCertificates),
         clock: this.clock,
         application: this.application,
       }),
     )
+  }
+
+  /** Demands another scope for `read` from here on. */
+  changePolicy(): void {
+    this.#read?.change({ authorize: scope('orders:other') })
   }
 
   /** Ends everything that the stage has opened. */
@@ -312,7 +322,7 @@ export class Stage {
     return text
   }
 
-  #guard(policy: PolicyName): Guard {
+  #guards(policy: PolicyName): { readonly listener: Guard; readonly read: Guard } {
     const setup: MechanismSetup = {
       issuer: this.issuer,
       keys: policy === 'keyServerDown' ? { unreachable: 'https://localhost:1/jwks' } : 'document',
@@ -324,8 +334,10 @@ export class Stage {
       certificate: () => certificates(setup),
       bearerAndCertificate: () => allOf(tokens(), certificates(setup)),
       proof: () => proofs(setup),
+      overloaded,
       faulty,
     }
-    return guard({ authenticate: policies[policy](), clock: this.clock, audit: (event) => void this.evidence.events.push(event) })
+    const listener = guard({ authenticate: policies[policy](), clock: this.clock, audit: (event) => void this.evidence.events.push(event) })
+    return { listener, read: listener.with({ authorize: scope('orders:read') }) }
   }
 }

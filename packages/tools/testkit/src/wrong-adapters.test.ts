@@ -21,6 +21,7 @@ type Defect =
   | 'forgetsTheCertificate'
   | 'echoesTheCredential'
   | 'answersBeforeTheGuard'
+  | 'tellsFaults'
 
 interface Message {
   readonly carriers: readonly string[]
@@ -66,7 +67,13 @@ function serveOne(socket: TLSSocket, { tls, guard, operations, application }: Li
     }
     if (!operations.some(({ name }) => name === message.operation)) return say({ outcome: 'forbidden' })
     const { principal } = decision
-    if (message.kind === 'call') return say({ outcome: 'allowed', answer: application.answer(message.operation, principal) })
+    if (message.kind === 'call') {
+      try {
+        return say({ outcome: 'allowed', answer: application.answer(message.operation, principal) })
+      } catch (error) {
+        return say({ outcome: 'unavailable', ...(defect === 'tellsFaults' && { error: String(error) }) })
+      }
+    }
     if (session?.ended !== undefined) return
     if (message.kind === 'live') {
       const { guard: own = guard } = operations.find(({ name }) => name === message.operation) ?? {}
@@ -154,10 +161,11 @@ const harness = (defect: Defect): Harness => ({
 // It has no client, and carries no proofs.
 const asked = scenarioIds.filter((id) => !id.startsWith('client.') && !id.startsWith('proof.'))
 
-async function failing(defect: Defect, ids: readonly ScenarioId[]): Promise<readonly ScenarioId[]> {
+/** The scenarios that fail, if for a reason like this. */
+async function failing(defect: Defect, ids: readonly ScenarioId[], reason = /./): Promise<readonly ScenarioId[]> {
   const failed: ScenarioId[] = []
   for (const id of ids) {
-    await runScenario(harness(defect), id).catch(() => failed.push(id))
+    await runScenario(harness(defect), id).catch((error: unknown) => reason.test(String(error)) && failed.push(id))
   }
   return failed
 }
@@ -175,18 +183,19 @@ test('passes an adapter that is right', async () => {
 test('fails an adapter that accepts everything, in every scenario of a refusal', async () => {
   const refusals = expecting(false)
   expect(refusals.length).toBeGreaterThan(20)
-  expect(await failing('acceptsEverything', refusals)).toEqual(refusals)
+  expect(await failing('acceptsEverything', refusals, /observed allowed/)).toEqual(refusals)
 })
 
 test('fails an adapter that refuses everything, in every scenario of an acceptance', async () => {
   const acceptances = expecting(true)
   expect(acceptances.length).toBeGreaterThan(5)
-  expect(await failing('refusesEverything', acceptances)).toEqual(acceptances)
+  expect(await failing('refusesEverything', acceptances, /observed challenged/)).toEqual(acceptances)
 })
 
 // The kit waits for an end that does not come, each time; so only the scenarios in question are run.
 const wrong: readonly (readonly [Defect, readonly [ScenarioId, ...ScenarioId[]]])[] = [
   ['ignoresExpiry', ['live.expiry']],
+  ['tellsFaults', ['policy.handlerFault']],
   ['takesTheFirstCredential', ['credential.twoInOneCarrier', 'credential.oneKindInTwoCarriers']],
   ['forgetsTheCertificate', ['channel.certificate', 'channel.boundToThis', 'policy.secondFactorPresent']],
   ['echoesTheCredential', ['credential.expired', 'credential.malformed', 'secrets.unseen']],

@@ -90,6 +90,17 @@ export const liveScenarios = {
       return stage.ends(live, 'expired')
     },
   },
+  'live.policyChange': {
+    title: 'what a change of policy no longer admits ends',
+    rule: 'session clock',
+    async steps(stage) {
+      await stage.open({})
+      const live = await stage.live({})
+      await stage.delivers(live, 'before')
+      stage.changePolicy()
+      await stage.ends(live)
+    },
+  },
   'live.certificate': {
     title: 'a connection that rests on a certificate alone ends with the revocation of its holder',
     rule: 'RFC 5280 section 5',

@@ -1,3 +1,4 @@
+import { faultOfTheHandler } from '../application.ts'
 import type { Scenario } from '../scenario.ts'
 
 /** What the guard's policy makes of it, as the protocol tells it. */
@@ -54,10 +55,32 @@ export const policyScenarios = {
     given: { policy: 'keyServerDown' },
     observed: { outcome: 'unavailable', reason: 'outage' },
   },
+  'policy.overload': {
+    title: 'a limit of ours is unavailable, and the peer may come again',
+    rule: 'RFC 6585 section 4',
+    given: { policy: 'overloaded' },
+    observed: { outcome: 'unavailable', reason: 'overload' },
+  },
+  'policy.stepUp': {
+    title: 'where a fresher authentication is needed the peer is challenged for one',
+    rule: 'RFC 9470 section 3',
+    given: { operation: 'elevated' },
+    observed: { outcome: 'challenged', reason: 'stepUp' },
+  },
   'policy.internalFault': {
     title: 'a fault within a mechanism is unavailable, never allowed',
     rule: 'RFC 9110 section 15.6.1',
     given: { policy: 'faulty' },
     observed: { outcome: 'unavailable', reason: 'internal' },
+  },
+  'policy.handlerFault': {
+    title: 'a fault of the handler tells the peer nothing',
+    rule: 'RFC 9457 section 5',
+    async steps(stage) {
+      const observed = await stage.attempt({ operation: 'broken' })
+      if (observed.outcome !== 'unavailable' && observed.outcome !== 'closed')
+        throw new Error(`A handler that throws was observed as ${observed.outcome}.`)
+      if (observed.wire.includes(faultOfTheHandler)) throw new Error('The peer was told what the handler threw.')
+    },
   },
 } as const satisfies Record<string, Scenario>
