@@ -3,9 +3,9 @@ import { checkOptions, ConfigurationError, requireFunction, requireNumber, requi
 import type { Algorithm } from './algorithms.ts'
 import { anyAudience, withoutExpiry } from './danger.ts'
 import { refuse, type JwtErrorCode, type JwtRefused } from './errors.ts'
-import { requireAlgorithms, type KeySet, type LocalKeys } from './keys.ts'
+import { requireAlgorithms, type KeySet } from './keys.ts'
 import type { JwtHeader } from './header.ts'
-import { keysOf } from './key-options.ts'
+import { keysOf, type KeysOption } from './key-options.ts'
 import type { JsonObject } from './strict-json.ts'
 
 /** Claims (RFC 7519 section 4). The registered ones have these types once verified; the rest is as the issuer wrote it. */
@@ -51,7 +51,7 @@ export interface IssuerOptions {
    */
   readonly audience: string | readonly [string, ...string[]] | typeof anyAudience
   /** The keys that verify its tokens, and never those of another issuer. */
-  readonly keys: LocalKeys | readonly [LocalKeys, ...LocalKeys[]] | KeySet
+  readonly keys: KeysOption
   /** Narrows what the keys are bound to: a token with another `alg` is refused before any key is looked up. */
   readonly algorithms?: readonly [Algorithm, ...Algorithm[]]
   readonly profile?: Profile
@@ -91,7 +91,7 @@ export interface IssuerRow {
 }
 
 // A few minutes are for clocks (RFC 7519 section 4.1.4); more would be a way to use expired tokens.
-const maxClockToleranceSeconds = 300
+export const maxClockToleranceSeconds = 300
 // Ten years; longer is no limit.
 const longestAgeSeconds = 315_360_000
 // The end of the year 9999. Beyond are milliseconds mistaken for seconds, and numbers that are no date.

@@ -15,6 +15,7 @@ export type { ClaimMatcher, IssuerOptions, JwtClaims, Profile } from './claims.t
 export { keySet } from './keys.ts'
 export type {
   JsonWebKeySet,
+  KeySource,
   KeySet,
   LocalKeys,
   LocalKeySet,
@@ -27,6 +28,12 @@ export { maxTokenLength } from './compact.ts'
 export { decodeUnverified } from './decode.ts'
 export type { UnverifiedJwt } from './decode.ts'
 export { createVerifier, verify } from './verify.ts'
+export { denyList } from './deny-list.ts'
+export type { Denial, DenyList } from './deny-list.ts'
+export { remoteKeySet } from './jwks.ts'
+export type { RemoteKeySet, RemoteKeysOptions } from './jwks.ts'
+export type { KeysOption } from './key-options.ts'
+export type { Fetch, FetchResponse } from './fetch-document.ts'
 export type { IssuersOptions, VerifiedJwt, Verifier, VerifierOptions, VerifierSettings } from './verify.ts'
 export type { Revocations } from './revocations.ts'
 export type { StandardSchema } from './schema.ts'

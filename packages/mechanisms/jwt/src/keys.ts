@@ -54,6 +54,15 @@ export interface LocalKeySet extends KeySet {
   replace(keys: LocalKeys | readonly [LocalKeys, ...LocalKeys[]]): void
 }
 
+/** How fresh a set of keys is. Looked at with each use of a key, remembered verdicts included. */
+export interface KeySource {
+  /** From here on its keys must not be used before it was read again. */
+  readonly usableUntilMs: number
+  /** From here on whoever uses a key says so by {@link refresh}. */
+  readonly refreshAtMs: number
+  refresh(): void
+}
+
 /** A key with the algorithms that it is bound to. */
 export class VerificationKey {
   readonly keyId: string | undefined
@@ -64,22 +73,28 @@ export class VerificationKey {
   readonly notAfterMs: number
   /** Says same key, same use. */
   readonly identity: string
-  /** Until when the set that it came from may be used; see `maxStaleMs` of remote sets. */
-  readonly source: { readonly usableUntilMs: number }
+  /** The set that it came from. */
+  readonly source: KeySource
 
   constructor(init: {
     readonly key: KeyObject
     readonly keyId: string | undefined
     readonly algorithms: readonly Algorithm[]
     readonly certificate?: X509Certificate
-    readonly source?: { readonly usableUntilMs: number }
+    readonly source?: KeySource
   }) {
     this.keyId = init.keyId
     this.checks = new Map(init.algorithms.map((name) => [name, signatureCheck(name, init.key)]))
     this.notBeforeMs = init.certificate === undefined ? Number.NEGATIVE_INFINITY : Date.parse(init.certificate.validFrom)
     this.notAfterMs = init.certificate === undefined ? Number.POSITIVE_INFINITY : Date.parse(init.certificate.validTo)
     this.identity = JSON.stringify([init.keyId, init.algorithms, this.notBeforeMs, this.notAfterMs, thumbprint(init.key)])
-    this.source = init.source ?? always
+    this.source = init.source ?? atHand
+  }
+
+  /** Whether what it verified still counts: it is in its set, and the set is fresh enough. */
+  isCurrent(nowMs: number): boolean {
+    if (nowMs >= this.source.refreshAtMs) this.source.refresh()
+    return !this.revocation.revoked && nowMs < this.source.usableUntilMs
   }
 
   /** Whether the certificate that held it, if one did, is in its time. */
@@ -88,7 +103,11 @@ export class VerificationKey {
   }
 }
 
-const always = Object.freeze({ usableUntilMs: Number.POSITIVE_INFINITY })
+const atHand: KeySource = Object.freeze({
+  usableUntilMs: Number.POSITIVE_INFINITY,
+  refreshAtMs: Number.POSITIVE_INFINITY,
+  refresh: () => undefined,
+})
 
 /** An index of keys: lookups take one step, however many there are. */
 export class KeyIndex {
@@ -114,7 +133,7 @@ export class KeyIndex {
   }
 
   find(keyId: string | undefined, algorithm: Algorithm): VerificationKey | JwtRefused {
-    if (keyId === undefined) return only(this.#byAlgorithm.get(algorithm)) ?? refuse('ERR_JWT_ALGORITHM_NOT_ALLOWED', 'alg')
+    if (keyId === undefined) return only(this.#byAlgorithm.get(algorithm)) ?? refuse('ERR_JWT_ALGORITHM_NOT_ALLOWED', 'alg without kid')
     const named = this.#named.get(keyId)
     if (named === undefined) return only(this.#unnamed.get(algorithm)) ?? refuse('ERR_JWT_KEY_UNKNOWN', 'kid')
     for (const key of named) if (key.checks.has(algorithm)) return key

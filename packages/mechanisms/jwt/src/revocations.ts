@@ -3,23 +3,27 @@ import type { JwtClaims } from './claims.ts'
 import type { JwtErrorCode } from './errors.ts'
 
 /**
- * Tells which tokens were revoked before their time. Asked after every other check and on every cache hit, so it should
- * answer out of memory.
+ * Tells which tokens were revoked before their time: `denyList()`, or one of your own.
  */
 export interface Revocations {
-  /** `false` if the token still counts. Anything else refuses it; a throw is an outage, never an acceptance. */
+  /**
+   * `false` if the token still counts. Anything else refuses it; a throw is an outage, never an acceptance. Asked after
+   * every other check and, without {@link handlesOf}, on every cache hit: it should answer out of memory.
+   */
   isRevoked(claims: JwtClaims): boolean | Promise<boolean>
-  /** Switches that end sessions and remembered verdicts which rest on the token, when it is revoked later. */
+  /**
+   * Switches that are revoked when the token is, later. They end live sessions at once, and remembered verdicts without
+   * another question.
+   */
   handlesOf?(claims: JwtClaims): readonly Revocation[]
 }
 
 /** {@link Revocations}, compiled. */
 export interface RevocationCheck {
   isRevoked(claims: JwtClaims): boolean | Promise<boolean>
-  handlesOf(claims: JwtClaims): readonly Revocation[]
+  /** `undefined` where there are none, and a cache hit asks again. */
+  handlesOf(claims: JwtClaims): readonly Revocation[] | undefined
 }
-
-const none: readonly Revocation[] = Object.freeze([])
 
 /** Checks and compiles the option `revocations`. */
 export function compileRevocations(revocations: Revocations | ((claims: JwtClaims) => boolean | Promise<boolean>)): RevocationCheck {
@@ -36,7 +40,7 @@ export function compileRevocations(revocations: Revocations | ((claims: JwtClaim
         return unavailable(error)
       }
     },
-    handlesOf: (claims) => list.handlesOf?.(claims) ?? none,
+    handlesOf: (claims) => list.handlesOf?.(claims),
   }
 }
 

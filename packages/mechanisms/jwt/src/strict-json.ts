@@ -12,19 +12,40 @@ export type JsonObject = Readonly<Record<string, unknown>>
  * no deep nesting. What is refused comes as the code alone: an object is always the parsed one, whatever its members say.
  */
 export function parseObject(text: string): JsonObject | JwtErrorCode {
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return 'ERR_JWT_JSON'
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return 'ERR_JWT_JSON'
+  const value = parse(text)
+  if (!isObject(value)) return 'ERR_JWT_JSON'
   const members = countMembers(value, 0)
   if (members === tooDeep) return 'ERR_JWT_TOO_DEEP'
   if (members === forbidden) return 'ERR_JWT_MEMBER_FORBIDDEN'
-  if (members !== countNames(text)) return 'ERR_JWT_MEMBER_DUPLICATE'
-  if (text.includes('\\u') && !isWellFormed(value)) return 'ERR_JWT_UTF8'
-  return value as JsonObject
+  if (!text.includes('\\')) return members === countNames(text) ? value : 'ERR_JWT_MEMBER_DUPLICATE'
+  return parseWithEscapes(text)
+}
+
+/**
+ * V8 takes a name written with escapes for another one, if it was taught so by what it parsed before
+ * (nodejs/node#63785), and here everybody may teach it. So such names are spelt plainly first; a name that cannot be
+ * is refused.
+ */
+function parseWithEscapes(text: string): JsonObject | JwtErrorCode {
+  const plain = spellPlainly(text)
+  const value = plain === undefined ? undefined : parse(plain)
+  if (plain === undefined || !isObject(value)) return 'ERR_JWT_JSON'
+  const members = countMembers(value, 0)
+  if (members === forbidden) return 'ERR_JWT_MEMBER_FORBIDDEN'
+  if (members !== countNames(plain)) return 'ERR_JWT_MEMBER_DUPLICATE'
+  return isWellFormed(value) ? value : 'ERR_JWT_UTF8'
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+function isObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 const tooDeep = -1
@@ -64,14 +85,40 @@ const space = 0x20
 function countNames(text: string): number {
   let count = 0
   for (let open = text.indexOf(quote); open !== -1;) {
-    let close = text.indexOf(quote, open + 1)
-    while (isEscaped(text, close)) close = text.indexOf(quote, close + 1)
+    const close = closeOf(text, open)
     let next = close + 1
     while (text.charCodeAt(next) <= space) next++
     if (text.charCodeAt(next) === colon) count++
     open = text.indexOf(quote, next)
   }
   return count
+}
+
+/** The text with each member name written without escapes; `undefined` if one needs them (quotes, backslashes, control characters). */
+function spellPlainly(text: string): string | undefined {
+  let plain = ''
+  let done = 0
+  for (let open = text.indexOf(quote); open !== -1;) {
+    const close = closeOf(text, open)
+    let next = close + 1
+    while (text.charCodeAt(next) <= space) next++
+    const string = text.slice(open, close + 1)
+    if (text.charCodeAt(next) === colon && string.includes('\\')) {
+      // A string by itself is no member name, and read rightly.
+      const spelt = JSON.stringify(JSON.parse(string))
+      if (spelt.includes('\\')) return undefined
+      plain += text.slice(done, open) + spelt
+      done = close + 1
+    }
+    open = text.indexOf(quote, next)
+  }
+  return plain + text.slice(done)
+}
+
+function closeOf(text: string, open: number): number {
+  let close = text.indexOf(quote, open + 1)
+  while (isEscaped(text, close)) close = text.indexOf(quote, close + 1)
+  return close
 }
 
 function isEscaped(text: string, at: number): boolean {

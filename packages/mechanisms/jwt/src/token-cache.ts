@@ -8,8 +8,8 @@ export interface Acceptance<T> {
   readonly value: T
   readonly claims: JwtClaims
   readonly key: VerificationKey
-  /** What ends it besides its key. */
-  readonly revocations: readonly Revocation[]
+  /** What ends it besides its key; `undefined` where that must be asked for each time. */
+  readonly revocations: readonly Revocation[] | undefined
   readonly fromMs: number
   readonly untilMs: number
   /** Set by each use, cleared by the sweep that looks for room. */

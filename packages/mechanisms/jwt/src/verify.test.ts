@@ -275,7 +275,7 @@ describe('a caller’s mistake', () => {
     [{ ...row, verifyOn: 'nowhere' }, 'ERR_OPTION_INVALID'],
     [{ ...row, revocations: {} }, 'ERR_OPTION_INVALID'],
     [{ ...row, schema: {} }, 'ERR_OPTION_INVALID'],
-    [{ ...row, keys: undefined }, 'ERR_OPTION_INVALID'],
+    [{ ...row, keys: undefined }, 'ERR_OPTION_MISSING'],
     [{ ...row, keys: [] }, 'ERR_OPTION_INVALID'],
     [{ ...row, keys: {} }, 'ERR_OPTION_MISSING'],
   ])('%#: is found when the verifier is made', (options, code) => {

@@ -32,7 +32,7 @@ import { TokenCache, tokenDigest, type Acceptance } from './token-cache.ts'
 export interface VerifierSettings<C extends JwtClaims = JwtClaims> {
   /** Checks the claims of a good token and gives them their type; any Standard Schema (zod, valibot, arktype, …). */
   readonly schema?: StandardSchema<C>
-  /** Asked for each token, also on a cache hit; see {@link Revocations}. */
+  /** Which tokens were revoked before their time: `denyList()`, a function that says `false` for a token that still counts, or {@link Revocations} of your own. */
   readonly revocations?: Revocations | ((claims: JwtClaims) => boolean | Promise<boolean>)
   /**
    * How many accepted tokens are remembered; a hit costs a digest instead of a signature. `none` for tokens that come
@@ -170,10 +170,11 @@ export class TokenJudge<C extends JwtClaims, T> {
   /** Whether what was accepted still is; `undefined` where it must be judged anew: its time is over, or its key gone. */
   recheck(entry: Acceptance<T>): Verdict<T> | Promise<Verdict<T>> | undefined {
     const now = this.#clock.now()
-    if (now >= entry.untilMs || now < entry.fromMs || entry.key.revocation.revoked || now >= entry.key.source.usableUntilMs)
-      return undefined
+    if (now >= entry.untilMs || now < entry.fromMs || !entry.key.isCurrent(now)) return undefined
     entry.used = true
-    return this.#revocations === undefined ? entry : this.#unlessRevoked(this.#revocations, entry)
+    if (this.#revocations === undefined) return entry
+    if (entry.revocations === undefined) return this.#unlessRevoked(this.#revocations, entry)
+    return isAnyRevoked(entry.revocations) ? refuse('ERR_JWT_REVOKED') : entry
   }
 
   #remember(digest: string, verdict: Verdict<T> | Promise<Verdict<T>>): Verdict<T> | Promise<Verdict<T>> {
@@ -206,7 +207,7 @@ export class TokenJudge<C extends JwtClaims, T> {
     const fault = (known?.row === row ? undefined : checkHeader(row, header)) ?? checkClaims(row, claims, now)
     if (fault !== undefined) return fault
     const parsed: Parsed = { token, headerText, payloadEnd, header, claims, row }
-    if (known?.row === row && !known.key.revocation.revoked && now < known.key.source.usableUntilMs) return this.#withKey(parsed, known.key)
+    if (known?.row === row && known.key.isCurrent(now)) return this.#withKey(parsed, known.key)
     const key = row.keys.find(header.kid, header.alg)
     return key instanceof Promise ? key.then((found) => this.#withKey(parsed, found)) : this.#withKey(parsed, key)
   }
@@ -237,9 +238,13 @@ export class TokenJudge<C extends JwtClaims, T> {
 
   #accept({ header, row, claims }: Parsed, key: VerificationKey, typed: C | JwtRefused): Verdict<T> | Promise<Verdict<T>> {
     if (isRefused(typed)) return typed
-    const revocations = this.#revocations?.handlesOf(claims) ?? noRevocations
+    // Before the question, so that no revocation falls between the two.
+    const revocations = this.#revocations?.handlesOf(claims)
     const untilMs = Math.min(acceptedUntilMs(row, claims), key.notAfterMs)
-    const value = this.#derive(new VerifiedJwt(header, typed, [key.revocation, ...revocations], untilMs), row)
+    const value = this.#derive(
+      new VerifiedJwt(header, typed, revocations === undefined ? [key.revocation] : [key.revocation, ...revocations], untilMs),
+      row,
+    )
     if (isRefused(value)) return value
     const entry: Acceptance<T> = {
       value,
@@ -254,9 +259,8 @@ export class TokenJudge<C extends JwtClaims, T> {
   }
 
   #unlessRevoked(check: RevocationCheck, entry: Acceptance<T>): Verdict<T> | Promise<Verdict<T>> {
-    for (const revocation of entry.revocations) if (revocation.revoked) return refuse('ERR_JWT_REVOKED')
     const revoked = check.isRevoked(entry.claims)
-    const outcome = (is: boolean): Verdict<T> => (is ? refuse('ERR_JWT_REVOKED') : entry)
+    const outcome = (is: boolean): Verdict<T> => (is || isAnyRevoked(entry.revocations) ? refuse('ERR_JWT_REVOKED') : entry)
     return revoked instanceof Promise ? revoked.then(outcome) : outcome(revoked)
   }
 }
@@ -270,7 +274,9 @@ interface Parsed {
   readonly row: IssuerRow
 }
 
-const noRevocations: readonly Revocation[] = Object.freeze([])
+function isAnyRevoked(revocations: readonly Revocation[] | undefined): boolean {
+  return revocations?.some((one) => one.revoked) === true
+}
 
 function issuerTable(options: IssuersOptions, clock: Clock): ReadonlyMap<string, IssuerRow> {
   if (options.issuers === undefined) {
