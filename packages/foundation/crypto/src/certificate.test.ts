@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { keyUsages, parseCertificate, parseCertificates } from './certificate.ts'
 import { readChildren, readSequence, readValue } from './der.ts'
 import { formatName, nameValues, sameName } from './distinguished-name.ts'
-import { der, openssl, refusal, temporaryFolder } from './openssl.test.run.ts'
+import { der, openssl, refusal, temporaryFolder } from './openssl.test-support.ts'
 
 const folder = temporaryFolder()
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { describe, expect, test } from 'vitest'
 import { hashingLimiter, sharedHashingLimiter } from './hashing-limiter.ts'
-import { refusal } from './openssl.test.run.ts'
+import { refusal } from './openssl.test-support.ts'
 
 /** Work that ends when it is told to, and tells when it began. */
 function work() {

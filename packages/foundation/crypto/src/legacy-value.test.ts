@@ -2,7 +2,7 @@ import { createCipheriv, createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { decryptLegacyValue, legacyForm } from './legacy-value.ts'
-import { refusal } from './openssl.test.run.ts'
+import { refusal } from './openssl.test-support.ts'
 import { verifyPassword } from './password.ts'
 
 const wrap = (value: string) => `@encrypted:{${value}}`

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { loadCertificates, loadTrustAnchors } from './load-certificates.ts'
 import { loadKeyPair } from './load-key-pair.ts'
-import { makeChain, openssl, refusal, temporaryFolder } from './openssl.test.run.ts'
+import { makeChain, openssl, refusal, temporaryFolder } from './openssl.test-support.ts'
 
 const folder = temporaryFolder()
 const otherFolder = temporaryFolder()

@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { readChildren, readOctets, readSequence, readValue } from './der.ts'
 import { loadCertificates, loadTrustAnchors } from './load-certificates.ts'
 import { loadKeyPair } from './load-key-pair.ts'
-import { der, makeChain, openssl, refusal, temporaryFolder } from './openssl.test.run.ts'
+import { der, makeChain, openssl, refusal, temporaryFolder } from './openssl.test-support.ts'
 import { loadPrivateKey } from './private-key.ts'
 import { loadPublicKey } from './public-key.ts'
 

@@ -8,7 +8,7 @@ import { digest, digestLength } from './digest.ts'
 import { CryptoError, cryptoErrorCodes } from './errors.ts'
 import { hkdf } from './hkdf.ts'
 import { hmac, verifyHmac } from './hmac.ts'
-import { refusal } from './openssl.test.run.ts'
+import { refusal } from './openssl.test-support.ts'
 import { randomBytes, randomId } from './random.ts'
 
 const hex = (text: string) => Buffer.from(text, 'hex')

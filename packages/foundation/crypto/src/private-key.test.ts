@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { der, openssl, refusal, temporaryFolder } from './openssl.test.run.ts'
+import { der, openssl, refusal, temporaryFolder } from './openssl.test-support.ts'
 import { loadPrivateKey, parsePrivateKey } from './private-key.ts'
 
 const folder = temporaryFolder()

@@ -2,7 +2,7 @@ import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:cryp
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import { makeChain, openssl, refusal, temporaryFolder } from './openssl.test.run.ts'
+import { makeChain, openssl, refusal, temporaryFolder } from './openssl.test-support.ts'
 import { loadPublicKey, parsePublicKey } from './public-key.ts'
 
 const folder = temporaryFolder()

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { refusal, temporaryFolder } from './openssl.test.run.ts'
+import { refusal, temporaryFolder } from './openssl.test-support.ts'
 import { loadSecretKey } from './secret-key.ts'
 
 const folder = temporaryFolder()
