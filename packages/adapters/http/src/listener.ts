@@ -1,0 +1,387 @@
+import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
+import { createSecureServer, type Http2SecureServer, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
+import {
+  checkOptions,
+  ConfigurationError,
+  requireGuard,
+  requireNumber,
+  requireText,
+  UnavailableError,
+  type Anonymous,
+  type Guard,
+  type PeerChannel,
+  type Principal,
+} from '@portcullis/core'
+import {
+  attach,
+  isTlsBundle,
+  peerCertificateOf,
+  secureServerOptions,
+  tlsBundle,
+  type ServerTlsBundle,
+  type ServerTlsOptions,
+} from '@portcullis/tls'
+import { checkedCarriers } from './carriers.ts'
+import { connectionOf, type Connection } from './connection.ts'
+import type { Cors } from './cors.ts'
+import { plaintextChannel } from './danger.ts'
+import type { Carriers } from './describe.ts'
+import type { Handler } from './handler.ts'
+import { resolveHooks, type Hooks } from './hooks.ts'
+import { Http1Exchange } from './http1.ts'
+import { Http2Exchange } from './http2.ts'
+import { resolveLimits, resolveTimeouts, type HttpLimits, type HttpTimeouts, type ResolvedLimits, type ResolvedTimeouts } from './limits.ts'
+import { Pipeline } from './pipeline.ts'
+import { TlsTermination } from './proxy.ts'
+import { protocolAnswer, rawAnswer, type AnsweredCode } from './refuse.ts'
+import { Router, type Service } from './routes.ts'
+import { Upgrades, type UpgradeRegistration } from './upgrade.ts'
+
+type Party = Principal | Anonymous
+
+/** What {@link serve} takes. */
+export interface ListenerOptions<P extends Party = Party> {
+  /**
+   * Key pair, and trust for client certificates: options, or a bundle that is shared with other listeners and reloaded.
+   * Behind a proxy that ends the TLS: `tlsTerminatedBy({ … })`. `plaintextChannel` of `./danger` does without.
+   */
+  readonly tls: ServerTlsOptions | ServerTlsBundle | TlsTermination | typeof plaintextChannel
+  /** Covers the handler, and everything that no service covers. */
+  readonly guard: Guard<P>
+  /** 0 takes a free one. */
+  readonly port: number
+  /** The address to listen on. Default: `127.0.0.1`, so that nothing is open to a network that was not asked to be. */
+  readonly host?: string
+  /** Scheme, host and port by which peers know this listener; requests' URLs and proofs are matched with it, never with a `Host` field. Default: `https://localhost:port` on loopback, else from `host`. */
+  readonly origin?: string
+  /** The versions of HTTP on offer (by ALPN). Default: both. Leave `h2` out where a handler is written for HTTP/1.1 objects, as Express is. */
+  readonly versions?: readonly ['h2', 'http/1.1'] | readonly ['http/1.1'] | readonly ['h2']
+  /** Resources with their own paths, methods and levels. */
+  readonly services?: readonly Service[]
+  readonly cors?: Cors
+  /** Where credentials may stand besides `Authorization`. Default: nowhere. */
+  readonly carriers?: Carriers
+  readonly hooks?: Hooks
+  readonly limits?: HttpLimits
+  readonly timeouts?: HttpTimeouts
+  /** Fields of every answer of a fetch handler that does not name them itself, in place of {@link defaultHeaders}. */
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+/** Fields of every answer that does not name them itself; `strict-transport-security` is added where the origin is https and no loopback name. */
+export const defaultHeaders: Readonly<Record<string, string>> = Object.freeze({
+  // What a guard let one principal see is nobody else's; a resource that may be stored says so.
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+})
+
+/** A listener that runs. */
+export interface Listener extends AsyncDisposable {
+  readonly port: number
+  readonly origin: string
+  /** Node's server, for what is not covered here. Adding a `request` or `stream` listener to it goes round the guard. */
+  readonly server: Http2SecureServer | Server
+  /** For protocols that begin as an HTTP/1.1 upgrade. Returns how to end the registration. */
+  onUpgrade(registration: UpgradeRegistration): () => void
+  /**
+   * Stops: accepts nothing more, lets requests finish, and after `graceMs` (default 10,000) cuts off what is left.
+   * Upgraded connections are their owners' to end; `onUpgrade` registrations are told.
+   */
+  close(options?: { readonly graceMs?: number }): Promise<void>
+}
+
+/**
+ * Opens an HTTPS listener for HTTP/1.1 and HTTP/2 whose every request goes through the guard of its level, and resolves
+ * when it listens. The handler answers what no service covers; without one that is refused.
+ *
+ * A request is refused before the guard if it cannot be read in one way only: encoded slashes, dot segments, `//`,
+ * control characters, a method override. Throws a `ConfigurationError` for a missing guard, unknown options and paths
+ * that contradict each other, and `ERR_HTTP_LISTEN` if the address cannot be had.
+ *
+ * Not checked: the `Host` field (URLs are built on `origin`), and what a handler written for Node's objects sends.
+ */
+export async function serve<P extends Party>(options: ListenerOptions<P>, handler?: Handler<P>): Promise<Listener> {
+  checkOptions<ListenerOptions<P>>('serve', options, {
+    tls: true,
+    guard: true,
+    port: true,
+    host: true,
+    origin: true,
+    versions: true,
+    services: true,
+    cors: true,
+    carriers: true,
+    hooks: true,
+    limits: true,
+    timeouts: true,
+    headers: true,
+  })
+  // Guard and handler agree on P; below this line they go together.
+  const guard = requireGuard('serve', options.guard) as Guard
+  const port = requireNumber('serve port', options.port, { min: 0, max: 65_535 })
+  const host = requireText('serve host', options.host ?? '127.0.0.1')
+  const limits = resolveLimits(options.limits)
+  const timeouts = resolveTimeouts(options.timeouts)
+  if (options.tls === undefined)
+    throw new ConfigurationError('ERR_OPTION_MISSING', 'serve needs `tls`: key pair and trust, or tlsTerminatedBy({ … }) behind a proxy.')
+  if (options.origin !== undefined && (!URL.canParse(options.origin) || new URL(options.origin).origin !== options.origin))
+    throw new ConfigurationError('ERR_OPTION_INVALID', 'serve `origin` is scheme, host and port only, such as https://orders.example.')
+  const router = new Router(guard, options.services ?? [], handler as Handler | undefined, options.cors)
+  let origin = options.origin ?? ''
+  const pipeline = new Pipeline({
+    guard,
+    router,
+    limits,
+    carriers: checkedCarriers(options.carriers),
+    hooks: resolveHooks(options.hooks),
+    headers: Object.entries(options.headers ?? withTransportSecurity(options.origin)).map(
+      ([name, value]) => [name.toLowerCase(), value] as const,
+    ),
+    termination: options.tls instanceof TlsTermination ? options.tls : undefined,
+    allowPlaintext: options.tls === plaintextChannel,
+    origin: () => origin,
+  })
+  const front = await openFront(options, guard, limits, timeouts)
+  const upgrades = new Upgrades(pipeline, guard, () => origin)
+  wire(front, pipeline, upgrades, guard, timeouts)
+  try {
+    await listen(front.server, port, host)
+  } catch (cause) {
+    front.release()
+    throw new UnavailableError('ERR_HTTP_LISTEN', { message: `Cannot listen on ${host}:${port}.`, cause })
+  }
+  const bound = (front.server.address() as AddressInfo).port
+  origin ||= `${front.scheme}://${originHost(host)}${bound === (front.scheme === 'https' ? 443 : 80) ? '' : `:${bound}`}`
+  const close = once(async (graceMs: number): Promise<void> => {
+    upgrades.close()
+    await closeServer(front, pipeline, graceMs)
+    front.release()
+  })
+  return {
+    port: bound,
+    origin,
+    server: front.server,
+    onUpgrade: (registration) => upgrades.add(registration),
+    close: async ({ graceMs = 10_000 } = {}) => close(requireNumber('close graceMs', graceMs, { min: 0, max: 3_600_000 })),
+    [Symbol.asyncDispose]: () => close(10_000),
+  }
+}
+
+/** The server below, and what belongs to it. */
+interface Front {
+  readonly server: Http2SecureServer | Server
+  readonly scheme: 'https' | 'http'
+  readonly channelOf: (socket: Duplex) => PeerChannel
+  readonly sessions: Set<Http2Session>
+  /** Every open connection, below TLS. */
+  readonly sockets: Set<Socket>
+  release(): void
+}
+
+async function openFront<P extends Party>(
+  { tls, versions = ['h2', 'http/1.1'] }: ListenerOptions<P>,
+  guard: Guard,
+  limits: ResolvedLimits,
+  timeouts: ResolvedTimeouts,
+): Promise<Front> {
+  const http1: ServerOptions = {
+    // The target counts towards Node's limit of the whole head; ours for the target is looked at first.
+    maxHeaderSize: limits.maxFieldsBytes + limits.maxTargetLength,
+    headersTimeout: Math.min(timeouts.fieldsMs, timeouts.requestMs),
+    requestTimeout: timeouts.requestMs,
+    keepAliveTimeout: timeouts.idleMs,
+    connectionsCheckingInterval: Math.max(10, Math.min(5_000, timeouts.fieldsMs / 2)),
+    insecureHTTPParser: false,
+  }
+  const sessions = new Set<Http2Session>()
+  const sockets = new Set<Socket>()
+  if (tls instanceof TlsTermination || tls === plaintextChannel) {
+    const server = createServer(http1)
+    server.maxConnections = limits.maxConnections
+    const channelOf = (socket: Duplex): PeerChannel => ({ from: 'peer', protocol: 'http', secure: false, ...addressOf(socket) })
+    return { server, scheme: tls === plaintextChannel ? 'http' : 'https', channelOf, sessions, sockets, release: () => undefined }
+  }
+  const bundle = await tlsBundle(tls)
+  const server = createSecureServer({
+    ...http1,
+    ...secureServerOptions(bundle, { alpn: versions }),
+    allowHTTP1: (versions as readonly string[]).includes('http/1.1'),
+    settings: {
+      maxConcurrentStreams: limits.maxStreams,
+      maxHeaderListSize: limits.maxFieldsBytes + limits.maxTargetLength,
+      enablePush: false,
+    },
+    // RFC 9113 section 10.5: what one connection may hold; the bound of what its streams may buffer, in megabytes.
+    maxSessionMemory: 10,
+    unknownProtocolTimeout: timeouts.fieldsMs,
+  })
+  server.maxConnections = limits.maxConnections
+  attach(server, bundle)
+  const unsubscribe = bundle.subscribe((event) => {
+    if (event.type === 'reloaded') guard.report({ type: 'tlsReloaded', protocol: 'https' })
+    else if (event.type === 'reloadFailed')
+      guard.report({ type: 'tlsReloadFailed', protocol: 'https', code: event.error.code, cause: event.error })
+    else
+      guard.report({
+        type: 'handshakeRefused',
+        protocol: 'https',
+        code: event.code,
+        cause: event.error,
+        ...(event.remoteAddress !== undefined && { remoteAddress: event.remoteAddress }),
+      })
+  })
+  return {
+    server,
+    scheme: 'https',
+    channelOf: (socket) => secureChannel(socket as TLSSocket, bundle),
+    sessions,
+    sockets,
+    release: () => {
+      unsubscribe()
+      if (!isTlsBundle(tls)) bundle.close()
+    },
+  }
+}
+
+function secureChannel(socket: TLSSocket, bundle: ServerTlsBundle): PeerChannel {
+  const certificate = peerCertificateOf(socket, bundle)
+  const { servername } = socket as TLSSocket & { readonly servername?: unknown } // The type lacks it; false without SNI.
+  return Object.freeze({
+    from: 'peer',
+    protocol: 'https',
+    secure: true,
+    ...addressOf(socket),
+    ...(typeof servername === 'string' && { serverName: servername }),
+    ...(certificate && { certificate }),
+  })
+}
+
+function addressOf(socket: Duplex): { readonly remoteAddress?: string } {
+  const { remoteAddress } = socket as Duplex & { readonly remoteAddress?: string }
+  return remoteAddress === undefined ? {} : { remoteAddress }
+}
+
+/** Leads everything that the server emits into the pipeline. */
+function wire(
+  { server, channelOf, sessions, sockets }: Front,
+  pipeline: Pipeline,
+  upgrades: Upgrades,
+  guard: Guard,
+  timeouts: ResolvedTimeouts,
+): void {
+  const connection = (request: IncomingMessage): Connection => connectionOf(request.socket, channelOf)
+  const answering = new WeakMap<object, Http1Exchange>()
+  const http1 = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void => {
+    try {
+      const exchange = new Http1Exchange(request, response, connection(request), awaitsContinue)
+      answering.set(request.socket, exchange)
+      pipeline.handle(exchange)
+    } catch {
+      // The certificate no longer holds: tls has ended the connection, and told why.
+      request.destroy()
+    }
+  }
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
+  const secure = server as Http2SecureServer
+  secure.on('request', (request, response) => http1(request as unknown as IncomingMessage, response as unknown as ServerResponse, false)) // HTTP/2 does not come this way, see below.
+  // Node adds its compatibility layer for HTTP/2 as soon as somebody listens to `request`; streams are answered here.
+  secure.removeAllListeners('stream')
+  secure.on('checkContinue', (request, response) =>
+    http1(request as unknown as IncomingMessage, response as unknown as ServerResponse, true),
+  )
+  secure.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders?: string[]) => {
+    const { session } = stream
+    if (session === undefined || stream.destroyed) return
+    try {
+      pipeline.handle(
+        new Http2Exchange(
+          stream,
+          headers,
+          rawHeaders ?? [],
+          connectionOf(session, () => channelOf(session.socket)),
+        ),
+      )
+    } catch {
+      session.destroy()
+    }
+  })
+  secure.on('session', (session) => {
+    sessions.add(session)
+    session.once('close', () => sessions.delete(session))
+    session.setTimeout(timeouts.idleMs, () => session.close())
+  })
+  secure.on('sessionError', () => undefined)
+  // Without a listener Node would destroy every socket that is quiet, also one that waits for the next event of a stream.
+  server.setTimeout(timeouts.idleMs)
+  server.on('timeout', (socket: Duplex) => {
+    const exchange = answering.get(socket)
+    if (exchange === undefined || exchange.finished || socket.writableLength > 0) socket.destroy()
+  })
+  server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
+    const code: AnsweredCode =
+      error.code === 'HPE_HEADER_OVERFLOW'
+        ? 'ERR_HTTP_FIELDS_TOO_LARGE'
+        : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
+          ? 'ERR_HTTP_REQUEST_TIMEOUT'
+          : 'ERR_HTTP_REQUEST_MALFORMED'
+    const exchange = answering.get(socket)
+    // Bytes in the middle of another answer would be taken for a part of it.
+    if (error.code === 'ECONNRESET' || !socket.writable || (exchange !== undefined && !exchange.finished)) return void socket.destroy()
+    guard.report({ type: 'messageRefused', protocol: 'https', code, cause: error, ...addressOf(socket) })
+    socket.end(rawAnswer(protocolAnswer(code)), () => socket.destroy())
+  })
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+    upgrades.handle(request, socket, head, connectionOf(request.socket, channelOf)),
+  )
+}
+
+function listen(server: Http2SecureServer | Server, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ port, host }, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+function closeServer({ server, sessions, sockets }: Front, pipeline: Pipeline, graceMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cut = setTimeout(() => {
+      pipeline.endAll()
+      for (const socket of sockets) socket.destroy()
+    }, graceMs)
+    // It also closes connections that are idle; those of HTTP/2 are told to go (RFC 9113 section 6.8).
+    server.close(() => {
+      clearTimeout(cut)
+      pipeline.endAll()
+      resolve()
+    })
+    for (const session of sessions) session.close()
+  })
+}
+
+function withTransportSecurity(origin: string | undefined): Readonly<Record<string, string>> {
+  const isPublic = origin !== undefined && origin.startsWith('https:') && !isLoopback(new URL(origin).hostname)
+  return isPublic ? { ...defaultHeaders, 'strict-transport-security': 'max-age=31536000' } : defaultHeaders
+}
+
+function originHost(host: string): string {
+  if (isLoopback(host) || host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost') || host.startsWith('127.') || host === '::1' || host === '[::1]'
+}
+
+function once(work: (graceMs: number) => Promise<void>): (graceMs: number) => Promise<void> {
+  let running: Promise<void> | undefined
+  return (graceMs) => (running ??= work(graceMs))
+}
