@@ -32,7 +32,7 @@ export class HeaderMemo {
     if (this.#known.size >= maxHeaders) this.#known.clear()
     // A copy: a slice would keep the whole token in memory.
     const copy = Buffer.from(text, 'latin1').toString('latin1')
-    this.#last = { text: copy, header, row, key }
+    this.#last = { text: copy, header: Object.freeze(header), row, key }
     this.#known.set(copy, this.#last)
   }
 }

@@ -94,7 +94,9 @@ export interface Verifier<C extends JwtClaims = JwtClaims> {
  * command. To secure a service use `jwt()`, which makes principals of what it verifies.
  */
 export function createVerifier<C extends JwtClaims = JwtClaims>(options: VerifierOptions<C>): Verifier<C> {
-  const judge = new TokenJudge<C, VerifiedJwt<C>>(options, 'none', (verified) => verified)
+  // What is remembered is given out again, so nobody may change it.
+  const isShared = options.tokenCache !== undefined && options.tokenCache !== 'none'
+  const judge = new TokenJudge<C, VerifiedJwt<C>>(options, 'none', isShared ? deepFreeze : (verified) => verified)
   const valueOf = (verdict: Acceptance<VerifiedJwt<C>> | JwtRefused): VerifiedJwt<C> | JwtRefused =>
     isRefused(verdict) ? verdict : verdict.value
   return Object.freeze({
@@ -272,6 +274,13 @@ interface Parsed {
   readonly header: JwtHeader
   readonly claims: JwtClaims
   readonly row: IssuerRow
+}
+
+function deepFreeze<T extends object>(value: T): T {
+  Object.freeze(value)
+  for (const item of Object.values(value) as readonly unknown[])
+    if (typeof item === 'object' && item !== null && !Object.isFrozen(item)) deepFreeze(item)
+  return value
 }
 
 function isAnyRevoked(revocations: readonly Revocation[] | undefined): boolean {
