@@ -4,6 +4,7 @@ import {
   AuthenticationError,
   AuthorizationError,
   checkOptions,
+  ConfigurationError,
   UnavailableError,
   type CredentialSource,
   type SecurityError,
@@ -13,6 +14,7 @@ import { connectTls, tlsBundle, type ClientTlsBundle, type ClientTlsOptions } fr
 
 import { linesOf, wordsOf } from './lines.ts'
 import { heed, type Answer } from './present.ts'
+import type { HelloErrorCode } from './errors.ts'
 import type { RefusalWord } from './refuse.ts'
 
 /** What {@link connect} takes. */
@@ -91,10 +93,12 @@ class Line implements HelloClient {
     this.#socket.end()
   }
 
-  #exchange(line: string): Promise<Answer> {
+  async #exchange(line: string): Promise<Answer> {
+    if (line.includes('\n'))
+      throw new ConfigurationError<HelloErrorCode>('ERR_HELLO_LINE', 'An action, a resource or a credential holds a line break.')
+    if (this.#lastWord !== undefined) throw this.#gone()
     const answer = Promise.withResolvers<Answer>()
-    if (this.#lastWord !== undefined || line.includes('\n')) answer.reject(this.#gone())
-    else this.#waiting.push(answer)
+    this.#waiting.push(answer)
     this.#socket.write(`${line}\n`)
     return answer.promise
   }
@@ -135,9 +139,9 @@ class Line implements HelloClient {
   }
 
   #gone(): UnavailableError {
-    return new UnavailableError(
+    return new UnavailableError<HelloErrorCode>(
       'ERR_HELLO_CLOSED',
-      `The connection to ${this.#target.origin} has ended: ${this.#lastWord ?? 'a line break within a line'}.`,
+      `The connection to ${this.#target.origin} has ended: ${this.#lastWord}.`,
     )
   }
 }
@@ -147,9 +151,9 @@ function accepted(answer: Answer): string {
   throw (errorOf[answer.refused] ?? unavailable)(`The listener refused: ${answer.refused}.`)
 }
 
-const authentication = (message: string): SecurityError => new AuthenticationError('ERR_HELLO_REFUSED', message)
-const authorization = (message: string): SecurityError => new AuthorizationError('ERR_HELLO_FORBIDDEN', message)
-const unavailable = (message: string): SecurityError => new UnavailableError('ERR_HELLO_UNAVAILABLE', message)
+const authentication = (message: string): SecurityError => new AuthenticationError<HelloErrorCode>('ERR_HELLO_REFUSED', message)
+const authorization = (message: string): SecurityError => new AuthorizationError<HelloErrorCode>('ERR_HELLO_FORBIDDEN', message)
+const unavailable = (message: string): SecurityError => new UnavailableError<HelloErrorCode>('ERR_HELLO_UNAVAILABLE', message)
 
 const errorOf: Readonly<Record<RefusalWord, (message: string) => SecurityError>> = {
   'credential-missing': authentication,

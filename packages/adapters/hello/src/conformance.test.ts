@@ -1,18 +1,17 @@
-import { once } from 'node:events'
-import { connect as connectPlain, type Socket } from 'node:net'
-import { connect as connectSecure } from 'node:tls'
+import type { Socket } from 'node:net'
 
 import {
+  connectBare,
   describeConformance,
   type Carrier,
   type Ended,
   type Harness,
   type Live,
-  type ListenerSetup,
   type Observed,
   type Outcome,
   type Peer,
   type PeerSetup,
+  type Unsupported,
 } from '@portcullis/testkit'
 
 import { connect } from './client.ts'
@@ -32,11 +31,19 @@ const outcomes: Readonly<Record<RefusalWord, Outcome>> = {
   fault: 'unavailable',
 }
 
-const oneValue = 'the AUTH line holds one value; another line is a renewal'
-const noProof = 'RFC 9449 section 4.2: a proof names an HTTP method and URI, and a line has neither'
+const oneCarrier: Unsupported = {
+  because: 'the AUTH line is the only carrier and holds one value; another AUTH line is a renewal',
+  observed: 'challenged',
+  attempt: (stage) => stage.attempt({ presents: [{ raw: 'Bearer one, Bearer two' }] }),
+}
+const noProof: Unsupported = {
+  because: 'RFC 9449 section 4.2: a proof names an HTTP method and URI, and a line has neither',
+  observed: 'challenged',
+  attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }),
+}
 
 const harness: Harness = {
-  async listen({ guard, operations, tls, application }: ListenerSetup) {
+  async listen({ guard, operations, tls, application }) {
     const offered: Record<string, Operation> = {}
     for (const { name, guard: own } of operations) {
       offered[`call ${name}`] = { guard: own, answer: (principal) => application.answer(name, principal) }
@@ -66,27 +73,11 @@ const harness: Harness = {
     }
   },
   unsupported: {
-    'credential.twoInOneCarrier': {
-      because: oneValue,
-      observed: 'challenged',
-      attempt: (stage) => stage.attempt({ presents: [{ raw: 'Bearer one, Bearer two' }] }),
-    },
-    'credential.oneKindInTwoCarriers': {
-      because: 'there is one carrier, the AUTH line',
-      observed: 'challenged',
-      attempt: (stage) => stage.attempt({ presents: [{ raw: 'Bearer one Bearer two' }] }),
-    },
-    'proof.sound': { because: noProof, observed: 'challenged', attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }) },
-    'proof.otherTarget': {
-      because: noProof,
-      observed: 'challenged',
-      attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }),
-    },
-    'proof.replayed': {
-      because: noProof,
-      observed: 'challenged',
-      attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }),
-    },
+    'credential.twoInOneCarrier': oneCarrier,
+    'credential.oneKindInTwoCarriers': oneCarrier,
+    'proof.sound': noProof,
+    'proof.otherTarget': noProof,
+    'proof.replayed': noProof,
   },
 }
 
@@ -132,19 +123,7 @@ class BarePeer implements Peer {
   }
 
   async #open(): Promise<Socket> {
-    const { plaintext, trust, serverName, identity } = this.#setup
-    const socket = plaintext
-      ? connectPlain(this.#port, '127.0.0.1')
-      : connectSecure({
-          host: '127.0.0.1',
-          port: this.#port,
-          ca: trust,
-          servername: serverName,
-          ...(identity && { cert: identity.pem, key: identity.pem }),
-        })
-    // Closed is an outcome, also between the handshake and the first answer.
-    socket.on('error', () => undefined)
-    await once(socket, plaintext ? 'connect' : 'secureConnect')
+    const socket = await connectBare(this.#setup, this.#port)
     void this.#read(socket)
     return socket
   }

@@ -8,6 +8,7 @@ import {
   type Target,
 } from '@portcullis/core'
 
+import type { HelloErrorCode } from './errors.ts'
 import type { RefusalWord } from './refuse.ts'
 
 /** What a listener answered: its text, or the word of its refusal. */
@@ -17,7 +18,10 @@ export type Answer = { readonly text: string; readonly refused?: never } | { rea
 export function present(credential: Credential): string {
   const value = credential.kind === 'dpop' ? undefined : formatAuthorization(credential)
   if (value === undefined)
-    throw new ConfigurationError('ERR_HELLO_CREDENTIAL', `A credential of kind "${credential.kind}" has no form in this protocol.`)
+    throw new ConfigurationError<HelloErrorCode>(
+      'ERR_HELLO_CREDENTIAL',
+      `A credential of kind "${credential.kind}" has no form in this protocol.`,
+    )
   return `AUTH ${value}`
 }
 
@@ -32,6 +36,6 @@ export async function heed(exchange: (line: string) => Promise<Answer>, source: 
   if (answer.refused !== 'credential-refused') return answer
   const second = await source({ target, refused: first.credential })
   if (sameCredential(first.credential, second.credential))
-    throw new AuthenticationError('ERR_HELLO_REFUSED', 'The listener refused the credential, and the source has no other.')
+    throw new AuthenticationError<HelloErrorCode>('ERR_HELLO_REFUSED', 'The listener refused the credential, and the source has no other.')
   return exchange(present(second.credential))
 }

@@ -28,6 +28,7 @@ export type {
   PeerSetup,
   Unsupported,
 } from './harness.ts'
+export { connectBare } from './connect-bare.ts'
 export type { Stage } from './stage.ts'
 export { testIssuer } from './issuer.ts'
 export type { Defect, TestIssuer, TestIssuerOptions, TokenFacts } from './issuer.ts'

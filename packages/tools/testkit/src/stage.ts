@@ -1,22 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
 
-import {
-  allOf,
-  everyone,
-  formatAuthorization,
-  guard,
-  scope,
-  Secret,
-  stepUp,
-  type AuditEvent,
-  type Credential,
-  type EndReason,
-  type Guard,
-  type Policy,
-} from '@portcullis/core'
+import { allOf, everyone, guard, scope, stepUp, type AuditEvent, type EndReason, type Guard, type Policy } from '@portcullis/core'
 import { manualClock, type ManualClock } from '@portcullis/core/testing'
 
 import { answerTo, TestApplication } from './application.ts'
+import { Carriers } from './carriers.ts'
 import { countingSource, type CountingSource } from './counting-source.ts'
 import { Evidence } from './evidence.ts'
 import type { Carrier, Harness, Listening, Live, MechanismSetup, Observed, Peer } from './harness.ts'
@@ -24,12 +12,9 @@ import { testIssuer, type TestIssuer, type TokenFacts } from './issuer.ts'
 import { accessTokens, certificates, faulty, overloaded, proofs } from './mechanisms.ts'
 import { TooLate, until, within } from './patience.ts'
 import { serverName, type CertificateName, type ServerName, type TestPki } from './pki.ts'
-import { proofKey } from './proof.ts'
 import { recordingPort } from './recording-port.ts'
 import type { Expected, Given, PolicyName, Presented } from './scenario.ts'
 import { StageTls } from './stage-tls.ts'
-
-const soundScopes = ['orders:read']
 
 /**
  * One scenario's world: an issuer, a certificate authority, a clock that stands still, a guard, the adapter's listener
@@ -43,8 +28,7 @@ export class Stage {
   readonly #harness: Harness
   readonly #pki: TestPki
   readonly #tls: StageTls
-  readonly #proofKey = proofKey()
-  readonly #proofs = new Map<string, Carrier>()
+  readonly #carriers: Carriers
   readonly #delivered = new Map<Live, string[]>()
   readonly #byClient = new WeakSet<Peer>()
   #listening: Listening | undefined
@@ -57,6 +41,7 @@ export class Stage {
     this.clock = manualClock(Math.floor(Date.now() / 1000) * 1000)
     this.issuer = testIssuer({ clock: this.clock })
     this.#tls = new StageTls(pki, this.clock)
+    this.#carriers = new Carriers(this.issuer, pki, this.evidence)
   }
 
   /** Opens the listener. */
@@ -96,7 +81,7 @@ export class Stage {
   peer(given: Given): Peer {
     return this.#peerWith(
       given,
-      (given.presents ?? [{ token: {} }]).map((presented) => this.#carrier(presented)),
+      (given.presents ?? [{ token: {} }]).map((presented) => this.#carriers.of(presented)),
     )
   }
 
@@ -110,12 +95,8 @@ export class Stage {
 
   /** A source of tokens that counts its refreshes. */
   source(tokens: { readonly refused: TokenFacts; readonly next: TokenFacts | 'nothing' }): CountingSource {
-    const bearer = (facts: TokenFacts): Credential => ({
-      kind: 'bearer',
-      carrier: 'authorization',
-      token: new Secret(this.#token({ token: facts })),
-    })
-    return countingSource(this.#opened.origin, bearer(tokens.refused), tokens.next === 'nothing' ? undefined : bearer(tokens.next))
+    const next = tokens.next === 'nothing' ? undefined : this.#carriers.bearer(tokens.next)
+    return countingSource(this.#opened.origin, this.#carriers.bearer(tokens.refused), next)
   }
 
   /** What comes of a call. What is thrown is an outcome too; what does not come in time is a failure. */
@@ -191,7 +172,7 @@ export class Stage {
     if (reauthenticate === undefined)
       throw new Error('This harness cannot re-authenticate in band; declare the scenario unsupported, with the reason.')
     const since = this.evidence.events.length
-    const carriers = presents.map((presented) => this.#carrier(presented))
+    const carriers = presents.map((presented) => this.#carriers.of(presented))
     const observed = await this.#outcome('the answer to the renewal', () => reauthenticate(carriers), 'closed')
     if (expected !== undefined) await this.check(observed, { presents }, expected, since)
     return observed
@@ -227,25 +208,8 @@ export class Stage {
     const binding = this.#opened.binding?.('read')
     if (binding === undefined)
       throw new Error('This harness gives no binding for proofs; declare the scenario unsupported, with the reason.')
-    let carrier = this.#proofs.get(proof.id ?? '')
-    if (carrier === undefined) {
-      const token = this.#token({ token: { confirmation: { jkt: this.#proofKey.jkt } } })
-      const text = this.#proofKey.prove({
-        token,
-        binding: { ...binding, ...proof },
-        nowMs: this.clock.now(),
-        ...(proof.id !== undefined && { id: proof.id }),
-      })
-      carrier = {
-        text: `DPoP ${token}`,
-        credential: { kind: 'dpop', carrier: 'authorization', token: new Secret(token), proof: text },
-        facts: undefined,
-        place: 'first',
-        proof: text,
-      }
-      if (proof.id !== undefined) this.#proofs.set(proof.id, carrier)
-    }
-    await this.expect(this.#peerWith({}, [carrier]), {}, expected)
+    const { id, ...instead } = proof
+    await this.expect(this.#peerWith({}, [this.#carriers.proven({ ...binding, ...instead }, id)]), {}, expected)
   }
 
   /** One call from beginning to end, and what came of it; for {@link Unsupported.attempt}. */
@@ -288,38 +252,6 @@ export class Stage {
   #peerWith({ certificate, trusts = 'sound', plaintext = false }: Given, carriers: readonly Carrier[]): Peer {
     const identity = certificate === undefined ? undefined : this.#pki.clients[certificate]
     return this.#opened.peer({ carriers, identity, trust: this.#pki.authorities[trusts], serverName, plaintext })
-  }
-
-  #carrier(presented: Presented): Carrier {
-    const { place = 'first' } = presented
-    if ('raw' in presented) {
-      // Malformed credentials are secrets all the same, but for their scheme.
-      const rest = presented.raw.slice(presented.raw.indexOf(' ') + 1)
-      if (rest.length > 16) this.evidence.secret(rest)
-      return { text: presented.raw, credential: undefined, facts: undefined, place, proof: undefined }
-    }
-    if ('basic' in presented) {
-      const { username, password } = presented.basic
-      this.evidence.secret(password)
-      return this.#carrierOf({ kind: 'basic', carrier: 'authorization', username, password: new Secret(password) }, undefined, place)
-    }
-    return this.#carrierOf({ kind: 'bearer', carrier: 'authorization', token: new Secret(this.#token(presented)) }, presented.token, place)
-  }
-
-  #carrierOf(credential: Credential, facts: TokenFacts | undefined, place: Carrier['place']): Carrier {
-    const text = formatAuthorization(credential) ?? ''
-    this.evidence.secret(text.slice(text.indexOf(' ') + 1))
-    return { text, credential, facts, place, proof: undefined }
-  }
-
-  #token({ token, boundTo }: Extract<Presented, { token: TokenFacts }>): string {
-    const text = this.issuer.token({
-      scopes: soundScopes,
-      ...token,
-      ...(boundTo && { confirmation: { 'x5t#S256': this.subjectOf(boundTo) } }),
-    })
-    this.evidence.secret(text)
-    return text
   }
 
   #guards(policy: PolicyName): { readonly listener: Guard; readonly read: Guard } {

@@ -1,12 +1,13 @@
 import { once } from 'node:events'
-import { connect as connectPlain, type AddressInfo, type Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createInterface } from 'node:readline'
-import { connect, createServer, type TLSSocket } from 'node:tls'
+import { createServer, type TLSSocket } from 'node:tls'
 
 import { anonymous, AuthSession, formatChallenges, parseAuthorization, type AccessRequest, type Decision } from '@portcullis/core'
 import { attach, peerCertificateOf, secureServerOptions } from '@portcullis/tls'
 import { expect, test } from 'vitest'
 
+import { connectBare } from './connect-bare.ts'
 import type { Ended, Harness, ListenerSetup, Live, Observed, Peer, PeerSetup } from './harness.ts'
 import { runScenario } from './run-scenario.ts'
 import { scenarioIds, scenarios, type ScenarioId } from './scenarios/index.ts'
@@ -97,19 +98,15 @@ function serveOne(socket: TLSSocket, { tls, guard, operations, application }: Li
 
 const sockets = new Set<Socket>()
 
-function barePeer(port: number, { carriers, identity, trust, serverName, plaintext }: PeerSetup): Peer {
+function barePeer(port: number, setup: PeerSetup): Peer {
   const received: string[] = []
   const { promise: ended, resolve: end } = Promise.withResolvers<Ended>()
   let answer = Promise.withResolvers<Observed>()
   answer.promise.catch(() => undefined)
   const open = async (): Promise<Socket> => {
-    const socket = plaintext
-      ? connectPlain(port, '127.0.0.1')
-      : connect({ host: '127.0.0.1', port, ca: trust, servername: serverName, ...(identity && { cert: identity.pem, key: identity.pem }) })
+    const socket = await connectBare(setup, port)
     sockets.add(socket)
-    // Closed is an outcome, also between the handshake and the first answer.
-    socket.on('error', () => undefined).on('close', () => (end({ wire: '' }), answer.reject(new Error('closed'))))
-    await once(socket, plaintext ? 'connect' : 'secureConnect')
+    socket.on('close', () => (end({ wire: '' }), answer.reject(new Error('closed'))))
     createInterface({ input: socket })
       .on('error', () => undefined)
       .on('line', (line) => {
@@ -128,7 +125,7 @@ function barePeer(port: number, { carriers, identity, trust, serverName, plainte
     socket.write(`${JSON.stringify(message)}\n`)
     return answer.promise
   }
-  const texts = carriers.map(({ text }) => text)
+  const texts = setup.carriers.map(({ text }) => text)
   return {
     call: (operation) => say({ carriers: texts, operation, kind: 'call' }),
     async live(operation): Promise<Live> {
