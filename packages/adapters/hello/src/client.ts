@@ -10,7 +10,7 @@ import {
   type SecurityError,
   type Target,
 } from '@portcullis/core'
-import { connectTls, tlsBundle, type ClientTlsBundle, type ClientTlsOptions } from '@portcullis/tls'
+import { connectTls, isTlsBundle, tlsBundle, type ClientTlsBundle, type ClientTlsOptions } from '@portcullis/tls'
 
 import { linesOf, wordsOf } from './lines.ts'
 import { heed, type Answer } from './present.ts'
@@ -46,7 +46,10 @@ interface Followed {
 export async function connect(options: ConnectOptions): Promise<HelloClient> {
   checkOptions<ConnectOptions>('connect', options, { host: true, port: true, tls: true, serverName: true, source: true })
   const { host, port, tls, serverName, source } = options
-  const socket = await connectTls(await tlsBundle(tls), { host, port, ...(serverName !== undefined && { serverName }) })
+  const bundle = await tlsBundle(tls)
+  const socket = await connectTls(bundle, { host, port, ...(serverName !== undefined && { serverName }) })
+  // Who makes a bundle closes it.
+  if (!isTlsBundle(tls)) socket.once('close', () => bundle.close())
   const line = new Line(socket, source, { origin: `hello://${serverName ?? host}:${port}`, secure: true })
   try {
     await line.authenticate()

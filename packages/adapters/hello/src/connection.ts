@@ -132,7 +132,6 @@ export class Connection {
   ): void {
     if (this.#followed.has(resource)) return this.#send('OK')
     if (this.#followed.size >= maxFollowed) return this.#send(`REFUSED ${refusalWords.overload}`)
-    this.#send('OK')
     const stop = operation.follow(principal, (text) => this.#send(`NEWS ${resource} ${JSON.stringify(text)}`))
     // Judged again whenever the rights of the session change.
     const unwatch = this.#session?.watch({
@@ -148,6 +147,7 @@ export class Connection {
       unwatch?.()
       stop()
     })
+    this.#send('OK')
   }
 
   /** Begins the session with the first principal; later ones must be the same: a connection has one subject. */

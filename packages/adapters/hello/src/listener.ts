@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:tls'
 
 import { checkOptions, requireGuard, type Anonymous, type Guard, type Principal } from '@portcullis/core'
-import { attach, secureServerOptions, tlsBundle, type ServerTlsBundle, type ServerTlsOptions } from '@portcullis/tls'
+import { attach, isTlsBundle, secureServerOptions, tlsBundle, type ServerTlsBundle, type ServerTlsOptions } from '@portcullis/tls'
 
 import { Connection } from './connection.ts'
 
@@ -77,6 +77,8 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
       server.close()
       for (const connection of connections) connection.end('shutdown')
       await closed
+      // Who makes a bundle closes it.
+      if (!isTlsBundle(options.tls)) tls.close()
     },
   }
 }
