@@ -49,10 +49,26 @@ export interface RequestBinding {
   readonly method: string
   /** Absolute, without query and fragment, made from the listener's configured origin and the path received. */
   readonly uri: string
-  /** Digest of the content, base64url SHA-256, where a proof covers the content (message envelopes). */
+  /** Digest of the content, base64url SHA-256, where a proof covers the content. */
   readonly contentDigest?: string
-  /** Further facts that a proof may cover: topic, message key, named headers, the time at which a log took the message. */
-  readonly facts?: Readonly<Record<string, string>>
+  /** Present where the request is a message that a broker hands on. */
+  readonly message?: MessageFacts
+}
+
+/** A message as the client is about to send it, or as the consumer got it: what its signature covers, and how it came. */
+export interface MessageFacts {
+  /** The message's own identifier, where the protocol has a field for one. */
+  readonly id?: string
+  /** The message key's bytes, base64url, where the protocol has one. */
+  readonly key?: string
+  /** All headers that are text, but those that carry the identity. Names as sent. */
+  readonly headers: ReadonlyMap<string, string>
+  /** Where it stands in a log (`orders/0/42`); the same position twice is a redelivery, another position of the same message a replay. */
+  readonly position?: string
+  /** When the broker took it, by the broker's clock, in milliseconds. Absent where only the producer says a time. */
+  readonly appendedAtMs?: number
+  /** The broker says that it hands this message out again. */
+  readonly redelivered?: boolean
 }
 
 /**

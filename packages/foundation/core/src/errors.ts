@@ -128,6 +128,7 @@ export const coreErrorCodes = {
   ERR_SESSION_SUBJECT: 'Re-authentication named another subject, issuer or key than the session has.',
   ERR_SESSION_ENDED: 'The session has ended.',
   ERR_ABORTED: 'The caller gave up.',
+  ERR_DEAD_LETTER: 'A refused message could not be stored among the dead letters yet.',
   ERR_TIMEOUT: 'Something awaited took longer than its bound.',
 } as const
 

@@ -1,0 +1,58 @@
+import { createHash } from 'node:crypto'
+import type { MessageFacts, RequestBinding } from './access-request.ts'
+
+/** The header (Kafka, NATS, AMQP property) that carries a message's signed identity. */
+export const messageIdentityHeader = 'portcullis-identity'
+/** The header that carries the token of the user on whose behalf the producer acts: audience-bound, verified on its own. */
+export const messageCallerHeader = 'portcullis-caller'
+
+const carriers: ReadonlySet<string> = new Set([messageIdentityHeader, messageCallerHeader])
+
+/** What an adapter knows of a message. */
+export interface MessageInit {
+  /** Where it goes, or came from: `kafka:orders`, `amqp:exchange/routing.key`, `nats:orders.created`. Every part that decides who reads it. */
+  readonly address: string
+  readonly payload: Uint8Array
+  readonly id?: string
+  readonly key?: Uint8Array
+  readonly headers?: Iterable<readonly [string, string]>
+  readonly position?: string
+  readonly appendedAtMs?: number
+  readonly redelivered?: boolean
+}
+
+/**
+ * What a signature over a message is matched against: the same on both sides, made from what was sent or received and
+ * never from what the message says of itself. The payload is digested when the digest is first asked for.
+ */
+export function messageBinding(init: MessageInit): RequestBinding {
+  return new Binding(init)
+}
+
+class Binding implements RequestBinding {
+  readonly method = 'publish'
+  readonly uri: string
+  readonly message: MessageFacts
+  readonly #payload: Uint8Array
+  #digest: string | undefined
+
+  constructor(init: MessageInit) {
+    const { address, payload, id, key, headers = [], position, appendedAtMs, redelivered } = init
+    this.uri = address
+    this.#payload = payload
+    const named = new Map<string, string>()
+    for (const [name, value] of headers) if (!carriers.has(name.toLowerCase())) named.set(name, value)
+    this.message = {
+      headers: named,
+      ...(id !== undefined && { id }),
+      ...(key !== undefined && { key: Buffer.from(key).toString('base64url') }),
+      ...(position !== undefined && { position }),
+      ...(appendedAtMs !== undefined && { appendedAtMs }),
+      ...(redelivered !== undefined && { redelivered }),
+    }
+  }
+
+  get contentDigest(): string {
+    return (this.#digest ??= createHash('sha256').update(this.#payload).digest('base64url'))
+  }
+}
