@@ -67,6 +67,7 @@ const defaultCache = { maxEntries: 10_000 }
  */
 export function accessTokenJudge<C extends JwtClaims = JwtClaims>(options: VerifierOptions<C>): AccessTokenJudge<C> {
   const judge = new TokenJudge<C, Principal<C>>(options, defaultCache, principalOf)
+  const isEncrypted = options.decryption !== undefined
   // An adapter hands out the same object for the same text on one connection: its verdict is found without a digest.
   const seen = new WeakMap<Credential, Acceptance<Principal<C>>>()
   return (credential) => {
@@ -74,7 +75,7 @@ export function accessTokenJudge<C extends JwtClaims = JwtClaims>(options: Verif
     const again = before === undefined ? undefined : judge.recheck(before)
     if (again !== undefined) return again instanceof Promise ? again.then(valueOf) : valueOf(again)
     const token = credential.token.reveal()
-    if (!hasShape(token)) return notMine
+    if (!hasShape(token, isEncrypted)) return notMine
     const keep = (verdict: Acceptance<Principal<C>> | JwtRefused): Principal<C> | JwtRefused => {
       if (isRefused(verdict)) return verdict
       seen.set(credential, verdict)
@@ -94,14 +95,14 @@ function plainBearer<C extends JwtClaims>(verdict: Principal<C> | NotMine | JwtR
   return verdict.confirmation?.['jkt'] === undefined ? verdict : refuse('ERR_JWT_PROOF_MISSING', 'cnf')
 }
 
-/** Whether a text is meant as a signed JWT: three parts, the first of which is the beginning of a JSON object in base64url. */
-function hasShape(token: string): boolean {
+/** Whether a text is meant as a JWT: three parts (or five), the first of which is the beginning of a JSON object in base64url. */
+function hasShape(token: string, isEncrypted: boolean): boolean {
   if (token.charCodeAt(0) !== 0x65) return false
   const second = token.charCodeAt(1)
   if (second !== 0x79 && second !== 0x77) return false
-  const first = token.indexOf('.')
-  const last = token.lastIndexOf('.')
-  return first !== -1 && first !== last && token.indexOf('.', first + 1) === last
+  let dots = 0
+  for (let at = token.indexOf('.'); at !== -1 && dots < 5; at = token.indexOf('.', at + 1)) dots++
+  return dots === 2 || (dots === 4 && isEncrypted)
 }
 
 function principalOf<C extends JwtClaims>(verified: VerifiedJwt<C>, row: IssuerRow): Principal<C> | JwtRefused {

@@ -221,6 +221,17 @@ describe('claims', () => {
   })
 })
 
+it('a flood of signatures is bounded, and passes', async () => {
+  const verifier = createVerifier({ issuer, audience, keys: { publicKey: ed25519.publicKey }, clock })
+  const token = forge({ alg: 'EdDSA' }, goodClaims(), ed25519.privateKey)
+  const results = await Promise.allSettled(Array.from({ length: 4_100 }, async () => verifier.verify(token)))
+  expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(4_096)
+  expect(results.at(-1)).toMatchObject({
+    reason: { code: 'ERR_JWT_OVERLOADED', family: 'unavailable', reason: 'overload', retryAfterMs: 1_000 },
+  })
+  expect(await verifier.verify(token)).toMatchObject({ claims: { sub: 'ada' } })
+})
+
 describe('several issuers', () => {
   const other = 'https://other.example'
   const issuers = [row, { issuer: other, audience: 'theirs', keys: { publicKey: otherRsa.publicKey } }] as const

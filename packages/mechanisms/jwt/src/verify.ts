@@ -1,6 +1,7 @@
 import {
   checkOptions,
   ConfigurationError,
+  isSecurityError,
   requireNumber,
   systemClock,
   UnavailableError,
@@ -20,6 +21,7 @@ import {
   type JwtClaims,
 } from './claims.ts'
 import { decodeBytes, decodeObject, maxTokenLength } from './compact.ts'
+import { requireDecryption, type Decryption, type DecryptionOptions } from './encryption.ts'
 import { errorOf, isRefused, refuse, type JwtErrorCode, type JwtRefused } from './errors.ts'
 import { HeaderMemo } from './header-memo.ts'
 import { readHeader, type JwtHeader } from './header.ts'
@@ -44,6 +46,11 @@ export interface VerifierSettings<C extends JwtClaims = JwtClaims> {
    * meanwhile. `eventLoop` is faster for one token at a time, for commands and jobs that have nothing else to do.
    */
   readonly verifyOn?: 'threadPool' | 'eventLoop'
+  /**
+   * Opens encrypted tokens, in which a signed one must be: encryption to a public key says nothing about the sender.
+   * Signed tokens are taken as well. Default: an encrypted token is not ours.
+   */
+  readonly decryption?: DecryptionOptions
   /** Default: the machine's clock. */
   readonly clock?: Clock
 }
@@ -135,11 +142,12 @@ export class TokenJudge<C extends JwtClaims, T> {
   readonly #cache: TokenCache<T> | undefined
   readonly #inFlight = new Map<string, Promise<Verdict<T>>>()
   readonly #onLoop: boolean
+  readonly #decryption: Decryption | undefined
   readonly #memo = new HeaderMemo()
   readonly #derive: Derive<C, T>
 
   constructor(options: VerifierOptions<C>, defaultCache: { readonly maxEntries: number } | 'none', derive: Derive<C, T>) {
-    const { schema, revocations, tokenCache = defaultCache, verifyOn = 'threadPool', clock = systemClock, ...issuers } = options
+    const { schema, revocations, tokenCache = defaultCache, verifyOn = 'threadPool', decryption, clock = systemClock, ...issuers } = options
     this.#clock = clock
     this.#rows = issuerTable(issuers, clock)
     this.#schema = schema === undefined ? undefined : requireSchema(schema)
@@ -151,6 +159,7 @@ export class TokenJudge<C extends JwtClaims, T> {
     if (verifyOn !== 'threadPool' && verifyOn !== 'eventLoop')
       throw new ConfigurationError('ERR_OPTION_INVALID', 'verifyOn must be threadPool or eventLoop.')
     this.#onLoop = verifyOn === 'eventLoop'
+    this.#decryption = decryption === undefined ? undefined : requireDecryption(decryption)
     this.#derive = derive
   }
 
@@ -193,7 +202,8 @@ export class TokenJudge<C extends JwtClaims, T> {
   #judge(token: string): Verdict<T> | Promise<Verdict<T>> {
     const headerEnd = token.indexOf('.')
     const payloadEnd = token.indexOf('.', headerEnd + 1)
-    if (headerEnd === -1 || payloadEnd === -1 || token.includes('.', payloadEnd + 1)) return refuse('ERR_JWT_MALFORMED')
+    if (headerEnd === -1 || payloadEnd === -1) return refuse('ERR_JWT_MALFORMED')
+    if (token.includes('.', payloadEnd + 1)) return this.#open(token)
     const headerText = token.slice(0, headerEnd)
     const known = this.#memo.get(headerText)
     const header = known?.header ?? readHeader(headerText)
@@ -214,6 +224,16 @@ export class TokenJudge<C extends JwtClaims, T> {
     return key instanceof Promise ? key.then((found) => this.#withKey(parsed, found)) : this.#withKey(parsed, key)
   }
 
+  /** An encrypted token: what is inside is judged as if it had come by itself. */
+  #open(token: string): Verdict<T> | Promise<Verdict<T>> {
+    const decryption = this.#decryption
+    if (decryption === undefined) return refuse('ERR_JWT_MALFORMED')
+    return offLoop(async () => (await import('./jwe.ts')).decrypt(token, decryption)).then((inner) => {
+      if (isRefused(inner)) return inner
+      return inner.split('.').length === 3 ? this.#judge(inner) : refuse('ERR_JWT_MALFORMED', 'content')
+    })
+  }
+
   #withKey(parsed: Parsed, key: VerificationKey | JwtRefused): Verdict<T> | Promise<Verdict<T>> {
     if (isRefused(key)) return key
     const check = key.checks.get(parsed.header.alg)
@@ -224,7 +244,14 @@ export class TokenJudge<C extends JwtClaims, T> {
     if (signature === undefined) return refuse('ERR_JWT_BASE64URL', 'signature')
     const data = Buffer.from(token.slice(0, payloadEnd), 'latin1')
     if (check.verifyAsync === undefined || this.#onLoop) return this.#signed(parsed, key, isValid(check, data, signature))
-    return offLoop(check.verifyAsync, data, signature).then((valid) => this.#signed(parsed, key, valid))
+    const { verifyAsync } = check
+    return offLoop(() => verifyAsync(data, signature)).then(
+      (valid) => this.#signed(parsed, key, valid),
+      (error: unknown) => {
+        if (isSecurityError(error, 'ERR_JWT_OVERLOADED')) throw error
+        return refuse('ERR_JWT_SIGNATURE_INVALID', error)
+      },
+    )
   }
 
   #signed(parsed: Parsed, key: VerificationKey, valid: boolean): Verdict<T> | Promise<Verdict<T>> {
@@ -315,19 +342,17 @@ function isValid(check: SignatureCheck, data: Buffer, signature: Buffer): boolea
   }
 }
 
-async function offLoop(verifyAsync: NonNullable<SignatureCheck['verifyAsync']>, data: Buffer, signature: Buffer): Promise<boolean> {
+async function offLoop<R>(work: () => Promise<R>): Promise<R> {
   if (waiting >= maxWaiting) {
     throw new UnavailableError<JwtErrorCode>('ERR_JWT_OVERLOADED', {
-      message: `${maxWaiting} signatures wait to be verified.`,
+      message: `${maxWaiting} tokens wait for a thread.`,
       reason: 'overload',
       retryAfterMs: 1000,
     })
   }
   waiting++
   try {
-    return await verifyAsync(data, signature)
-  } catch {
-    return false
+    return await work()
   } finally {
     waiting--
   }
