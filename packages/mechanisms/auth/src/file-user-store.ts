@@ -3,7 +3,7 @@ import type { Timer } from '@portcullis/core'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { PasswordOptions } from './password-check.ts'
 import { PasswordCheck, passwordOptions, PasswordSurvey } from './password-check.ts'
-import { tell } from './store-event.ts'
+import { reportLater } from './store-event.ts'
 import type { StoredPassword } from './stored-password.ts'
 import type { UserEntry } from './user-entry.ts'
 import { absentMark, currentMark, readUserFile, readUserFileSync } from './user-file.ts'
@@ -225,12 +225,12 @@ class UserFileStore implements FileUserStore {
         revocation.revoke(`The user was removed from ${file}, or the password or scopes were changed.`)
       } catch (cause) {
         // One session that fails to end must not keep the other users' revocations back.
-        tell(check.report, { type: 'warning', message: `Store "${this.name}": a session of "${username}" failed to end.`, cause })
+        reportLater(check.report, { type: 'warning', message: `Store "${this.name}": a session of "${username}" failed to end.`, cause })
       }
     }
     if (this.#failure !== undefined) {
       this.#failure = undefined
-      tell(check.report, { type: 'storeRecovered', message: `Store "${this.name}": ${file} has been read again.` })
+      reportLater(check.report, { type: 'storeRecovered', message: `Store "${this.name}": ${file} has been read again.` })
     }
     next.survey.warn()
   }
@@ -251,7 +251,7 @@ class UserFileStore implements FileUserStore {
   #tellFailing({ sinceMs, error, mark }: Failure): void {
     const code = isSecurityError(error) ? error.code : 'ERR_USER_STORE_UNREADABLE'
     const what = mark === absentMark ? 'has vanished' : 'cannot be used'
-    tell(this.#settings.check.report, {
+    reportLater(this.#settings.check.report, {
       type: 'storeFailing',
       code,
       message: `Store "${this.name}": ${this.#settings.file} ${what} since ${new Date(sinceMs).toISOString()}. The last good users count; changes since then do not.`,

@@ -5,7 +5,7 @@ import { defaultPasswordPolicy, hashPassword, hmac, needsRehash, parseSecretKey,
 import { plainTextPasswords } from './danger.ts'
 import { peerShare } from './peer-share.ts'
 import type { StoreReport } from './store-event.ts'
-import { tell } from './store-event.ts'
+import { reportLater } from './store-event.ts'
 import type { PasswordForm, ReadingOptions, StoredPassword } from './stored-password.ts'
 import { readStoredPassword } from './stored-password.ts'
 import type { User, UserCredential, UserRefusal, UserStoreContext } from './user-store.ts'
@@ -124,7 +124,7 @@ export class PasswordCheck {
   /** Reports that passwords are stored in a form that should go; sound hashes pass in silence. */
   warnOf(form: PasswordForm, whose: string): void {
     if (form !== 'hash')
-      tell(this.report, {
+      reportLater(this.report, {
         type: 'warning',
         code: 'ERR_PASSWORD_VALUE_LEGACY',
         message: `Store "${this.#store}": ${whose} stored as ${form}. Replace by hashes.`,
@@ -150,7 +150,7 @@ export class PasswordCheck {
       .catch((cause: unknown) => {
         // There is always a next login.
         if (isSecurityError(cause, 'ERR_CRYPTO_HASHING_OVERLOADED')) return
-        tell(this.report, {
+        reportLater(this.report, {
           type: 'warning',
           code: 'ERR_PASSWORD_REHASH',
           message: `Store "${this.#store}": the new hash of "${username}" could not be made or stored.`,

@@ -10,7 +10,7 @@ import type { ReportedEvent } from '@portcullis/core'
 export type StoreReport = (event: ReportedEvent) => void
 
 /** Calls `report` a moment later, and lets nothing that it throws come back. */
-export function tell(report: StoreReport | undefined, event: ReportedEvent): void {
+export function reportLater(report: StoreReport | undefined, event: ReportedEvent): void {
   if (report === undefined) return
   setImmediate(() => {
     try {
