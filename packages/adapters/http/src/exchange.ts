@@ -33,10 +33,12 @@ export interface Exchange {
   send(status: number, headers: readonly string[], content: string | Uint8Array, last?: boolean): void
   /** Begins an answer whose content follows. */
   begin(status: number, headers: readonly string[]): Writable
-  /** Cuts the exchange off; `code` is an HTTP/2 error code. */
-  abort(code: number): void
+  /** Cuts the exchange off, in a way that the peer cannot take for its end. */
+  abort(): void
   /** Calls `listener` once, when the exchange is over: answered, or the peer gone. */
   onClose(listener: () => void): void
+  /** Says that somebody else has answered in the handler's stead: what it still does to the node objects is dropped, and the content fails. */
+  disown(): void
   /** The node objects, made once. */
   native(): NodePair
 }
@@ -47,15 +49,16 @@ export function hasNoContent(status: number): boolean {
 }
 
 /**
- * Counts content of unannounced length on its way in and calls `exceeded`, once, beyond `maxBytes`; what is beyond is
- * dropped. Announced lengths need no counting: both protocols hold the peer to them.
+ * Counts content of unannounced length on its way in and calls `exceeded`, once, beyond `maxBytes`. What is beyond never
+ * arrives, and neither does the end, so that nobody takes the beginning for the whole. Announced lengths need no
+ * counting: both protocols hold the peer to them.
  */
 export function countContent(content: Readable, maxBytes: number, exceeded: () => void): void {
   const push = content.push.bind(content)
   let bytes = 0
   content.push = (chunk: Uint8Array | null, encoding?: BufferEncoding): boolean => {
-    if (chunk === null || bytes > maxBytes) return chunk === null ? push(null) : false
-    bytes += chunk.byteLength
+    if (bytes > maxBytes) return false
+    if (chunk !== null) bytes += chunk.byteLength
     if (bytes <= maxBytes) return push(chunk, encoding)
     exceeded()
     return false

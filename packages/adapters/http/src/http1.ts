@@ -69,7 +69,15 @@ export class Http1Exchange implements Exchange {
     this.#response.once('close', listener)
   }
 
+  disown(): void {
+    // A write after the end is an error event, and one that nobody listens to ends the process.
+    this.#response.on('error', ignore)
+    this.#response.once('close', () => this.#request.destroy())
+  }
+
   native(): NodePair {
     return { request: this.#request, response: this.#response }
   }
 }
+
+function ignore(): void {}

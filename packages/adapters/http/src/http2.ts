@@ -78,12 +78,17 @@ export class Http2Exchange implements Exchange {
     return this.#stream
   }
 
-  abort(code: number): void {
-    this.#stream.close(code)
+  abort(): void {
+    // Not `close(code)`: Node ends the content properly before the reset, and the peer takes the beginning for the whole.
+    this.#stream.destroy(new Error('The answer was cut off.'))
   }
 
   onClose(listener: () => void): void {
     this.#stream.once('close', listener)
+  }
+
+  disown(): void {
+    this.#native?.response.on('error', ignore)
   }
 
   native(): NodePair {

@@ -16,7 +16,7 @@ export interface HttpLimits {
 
 /** How long a peer may take, in milliseconds. */
 export interface HttpTimeouts {
-  /** For the TLS handshake and the header fields, from the connection's or request's first byte. Default: 15,000: slow mobile links manage, a slow-loris does not last. */
+  /** For the header fields, from the first byte of a request. Default: 15,000: slow mobile links manage, a slow-loris does not last. The TLS handshake has its own bound, in `tls`. */
   readonly fieldsMs?: number
   /** For a whole request, content included. Default: 60,000. */
   readonly requestMs?: number

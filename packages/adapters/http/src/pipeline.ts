@@ -7,7 +7,7 @@ import { firstAnswer, type Hooks } from './hooks.ts'
 import { incomingRequest } from './incoming-request.ts'
 import type { ResolvedLimits } from './limits.ts'
 import type { TlsTermination } from './proxy.ts'
-import { acknowledgement, cutShort, endings, protocolAnswer, refusalAnswer, type AnsweredCode, type WireAnswer } from './refuse.ts'
+import { acknowledgement, endings, protocolAnswer, refusalAnswer, type AnsweredCode, type WireAnswer } from './refuse.ts'
 import { isAnswer, sendAnswer, sendAtOnce, type Answer } from './reply.ts'
 import { entryOf, type Entry, type Match, type Router } from './routes.ts'
 import { parseTarget } from './target.ts'
@@ -114,8 +114,9 @@ export class Pipeline {
     if (match === undefined || entry === undefined) return this.#unmatched(exchange, fields, channel, target.path, match)
     if (fields.contentLength === undefined) {
       countContent(exchange.content, limits.maxContentBytes, () => {
-        if (exchange.answered) exchange.abort(cutShort)
+        if (exchange.answered) exchange.abort()
         else this.#refuse(exchange, 'ERR_HTTP_CONTENT_TOO_LARGE')
+        exchange.disown()
       })
     }
     const context: HandlerContext = { parameters: match.parameters, resource: entry.pattern, channel }
@@ -249,10 +250,11 @@ export class Pipeline {
     this.#options.guard.report({ type: 'warning', protocol: 'https', code: 'ERR_HTTP_HANDLER_FAILED', cause })
     try {
       // An answer that has begun cannot be taken back; cut short, it is at least not taken for whole.
-      if (gone) exchange.abort(cutShort)
+      if (gone) exchange.abort()
       else answerWith(exchange, protocolAnswer('ERR_HTTP_HANDLER_FAILED'), undefined)
+      exchange.disown()
     } catch {
-      exchange.abort(cutShort)
+      exchange.abort()
     }
   }
 
@@ -281,14 +283,15 @@ export class Pipeline {
       protocol: 'https',
       ...(channel.remoteAddress !== undefined && { remoteAddress: channel.remoteAddress }),
       onEnd: (reason) => {
-        this.#open.delete(end)
-        if (reason !== 'closed') exchange.abort(endings[reason])
+        if (endings[reason] === 'cut') exchange.abort()
       },
     })
     const end = (): void => session.close('shutdown')
-    if (session.ended !== undefined) return
     this.#open.add(end)
-    exchange.onClose(() => session.close())
+    exchange.onClose(() => {
+      this.#open.delete(end)
+      session.close()
+    })
   }
 }
 

@@ -22,22 +22,18 @@ const answers: Readonly<Record<Reason, Answer>> = {
 }
 
 /**
- * How the answer to a request that is still being sent ends, when the principal's time is over: HTTP has no words for
- * it, so the content is cut short and the peer sees an incomplete message (RFC 9112 section 8, RFC 9113 section 7).
- * The value is the HTTP/2 error code; an HTTP/1.1 connection is closed.
+ * What happens to an answer that is still being sent when its session ends. HTTP has no words for it: the content is cut
+ * short, so that the peer sees an incomplete message (RFC 9112 section 8) or a stream error (RFC 9113 section 5.4.2).
  */
-export const endings: Readonly<Record<EndReason, number>> = {
-  expired: 0x8, // CANCEL
-  revoked: 0x8,
-  policy: 0x8,
-  subjectChanged: 0x8,
-  reauthenticationLimit: 0xb, // ENHANCE_YOUR_CALM
-  closed: 0x0, // NO_ERROR
-  shutdown: 0x8,
+export const endings: Readonly<Record<EndReason, 'cut' | 'leave'>> = {
+  expired: 'cut',
+  revoked: 'cut',
+  policy: 'cut',
+  subjectChanged: 'cut',
+  reauthenticationLimit: 'cut',
+  closed: 'leave',
+  shutdown: 'cut',
 }
-
-/** The HTTP/2 error code that cuts off an answer which has begun and cannot be finished: INTERNAL_ERROR. */
-export const cutShort = 0x2
 
 /** What is answered before or beside the guard. */
 const protocolAnswers = {

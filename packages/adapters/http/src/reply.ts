@@ -33,7 +33,7 @@ export async function sendAnswer(
   answer: Answer,
   defaults: readonly (readonly [string, string])[],
   added: readonly string[],
-  streaming: (abort: () => void) => void,
+  streaming: () => void,
 ): Promise<void> {
   const status = answer.status ?? 200
   const headers = isResponse(answer) ? fieldsOfResponse(answer.headers) : fieldsOfReply(answer.headers)
@@ -42,8 +42,7 @@ export async function sendAnswer(
   const body: Reply['body'] | null = answer.body as Reply['body'] | null
   if (body === undefined || body === null || hasNoContent(status)) exchange.send(status, headers, '')
   else if (typeof body === 'string' || body instanceof Uint8Array) exchange.send(status, headers, body)
-  else if (body instanceof Readable) await pump(exchange, status, headers, body[Symbol.asyncIterator](), streaming)
-  else await pump(exchange, status, headers, body[Symbol.asyncIterator](), streaming)
+  else await pump(exchange, status, headers, sourceOf(body), streaming)
 }
 
 /** Sends a {@link Reply} that is all there at once, without a promise; says whether it could. */
@@ -94,38 +93,42 @@ function withDefaults(fields: string[], defaults: readonly (readonly [string, st
   }
 }
 
-type Chunks = AsyncIterator<Uint8Array | string, unknown, undefined>
+/** Something that content comes from, and that is told when nobody reads any more. */
+interface Source {
+  next(): Promise<{ readonly done?: boolean | undefined; readonly value?: Uint8Array | string | undefined }>
+  cancel(): void
+}
+
+function sourceOf(body: Readable | WebStream<Uint8Array>): Source {
+  if (body instanceof Readable) {
+    const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array | string, undefined>
+    return { next: () => chunks.next(), cancel: () => void body.on('error', ignore).destroy() }
+  }
+  const reader = body.getReader()
+  return { next: () => reader.read(), cancel: () => void reader.cancel().catch(ignore) }
+}
 
 /** What is there at once goes out whole, with its length; what takes time goes out as it comes. */
-async function pump(
-  exchange: Exchange,
-  status: number,
-  headers: readonly string[],
-  chunks: Chunks,
-  streaming: (abort: () => void) => void,
-): Promise<void> {
-  const first = await chunks.next()
-  if (first.done === true) return exchange.send(status, headers, '')
-  let next = chunks.next()
-  const second = await Promise.race([next, soon()])
-  if (second?.done === true) return exchange.send(status, headers, first.value)
-  let ended = false
+async function pump(exchange: Exchange, status: number, headers: readonly string[], source: Source, streaming: () => void): Promise<void> {
   const gone = new Promise<undefined>((resolve) => exchange.onClose(() => resolve(undefined)))
-  const out = exchange.begin(status, headers)
-  streaming(() => (ended = true))
   try {
-    await write(out, first.value)
-    while (true) {
+    const first = await Promise.race([source.next(), gone])
+    if (first === undefined) return
+    if (first.value === undefined) return exchange.send(status, headers, '')
+    const second = source.next()
+    if ((await Promise.race([second, soon()]))?.done === true) return exchange.send(status, headers, first.value)
+    if (exchange.answered) return
+    const out = exchange.begin(status, headers)
+    streaming()
+    await Promise.race([write(out, first.value), gone])
+    for (let next = second; ; next = source.next()) {
       const chunk = await Promise.race([next, gone])
-      if (chunk === undefined || ended || exchange.finished) break
-      if (chunk.done === true) return void out.end()
+      if (chunk === undefined) return
+      if (chunk.value === undefined) return void out.end()
       await Promise.race([write(out, chunk.value), gone])
-      next = chunks.next()
     }
   } finally {
-    // The source is told that nobody reads any more; how it ends is its own affair.
-    void Promise.resolve(chunks.return?.()).catch(ignore)
-    void next.catch(ignore)
+    source.cancel()
   }
 }
 
