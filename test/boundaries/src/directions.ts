@@ -15,6 +15,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
 const extra: Readonly<Record<string, readonly string[]>> = {
   tls: ['core', 'crypto'],
   oauth2: ['jwt', 'tls'],
+  message: ['jwt', 'crypto'],
   ldap: ['auth', 'tls'],
   websocket: ['http'],
   graphql: ['http', 'websocket'],

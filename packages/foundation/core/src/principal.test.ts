@@ -83,7 +83,7 @@ describe('a secret', () => {
     const hidden = secret('hunter2')
     for (const text of [
       String(hidden),
-      `${hidden}`,
+      hidden.toString(),
       JSON.stringify({ hidden }),
       inspect(hidden),
       inspect({ deep: { hidden } }, { depth: 9, showHidden: true }),

@@ -1,0 +1,48 @@
+import type { RequestBinding } from '@portcullis/core'
+import { digest } from '@portcullis/crypto'
+
+/**
+ * The `typ` of an envelope. It is demanded on reading, so that an access token never passes for a signed message, and
+ * no verifier of access tokens takes an envelope (RFC 8725 section 3.11).
+ */
+export const envelopeType = 'portcullis-message+jwt'
+
+/** What an envelope says beside `iss`, `sub`, `aud`, `iat` and `jti` (the message's identifier). */
+export interface EnvelopeClaims {
+  /** The address: topic, exchange and routing key, subject. */
+  readonly dst: string
+  /** SHA-256 of the payload, base64url. */
+  readonly dig: string
+  /** SHA-256 of the message key, base64url; absent if the message has none. */
+  readonly kdg?: string
+  /** The names of the headers that are signed, in order; absent if none are. */
+  readonly hdr?: readonly string[]
+  /** SHA-256 over names and values of those headers, base64url. */
+  readonly hdg?: string
+}
+
+/** The claims for a message, with these headers. A header that is named and absent is signed as absent. */
+export function claimsOf(binding: RequestBinding, headers: readonly string[]): EnvelopeClaims {
+  const key = keyDigest(binding)
+  return {
+    dst: binding.uri,
+    dig: binding.contentDigest ?? '',
+    ...(key !== undefined && { kdg: key }),
+    ...(headers.length > 0 && { hdr: headers, hdg: headersDigest(binding, headers) }),
+  }
+}
+
+/** Digest of the message key, if there is one. */
+export function keyDigest({ message }: RequestBinding): string | undefined {
+  return message?.key === undefined ? undefined : digest('sha256', message.key, 'base64url')
+}
+
+/** Digest of the named headers: every name and value with its length before it, so that no two lists have one text. */
+export function headersDigest({ message }: RequestBinding, names: readonly string[]): string {
+  let text = ''
+  for (const name of names) {
+    const value = message?.headers.get(name)
+    text += `${name.length}:${name}${value === undefined ? '-' : `${value.length}:${value}`}`
+  }
+  return digest('sha256', text, 'base64url')
+}
