@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,6 +65,15 @@ export async function makeChain(cwd: string, algorithm: readonly string[] = ['ec
     '-copy_extensions',
     'copyall',
   )
+}
+
+/** Tells whether this runtime makes keys of a type that not every supported one has. */
+export function runtimeHas(type: 'ml-dsa-44' | 'ml-kem-768'): boolean {
+  try {
+    return generateKeyPairSync(type as 'ml-dsa-44').publicKey.type === 'public'
+  } catch {
+    return false
+  }
 }
 
 /** Expects a `CryptoError` with this code and hands it out; anything else fails. */

@@ -207,7 +207,7 @@ function spend({ kdf, iterations, blockSize, parallelism }: Derivation, budget: 
 // How many iterations are done before others get their turn: about two milliseconds.
 const slice = 2048
 
-/** The key derivation of RFC 7292 appendix B.2. The password is `undefined`-terminated UTF-16, as B.1 says. */
+/** The key derivation of RFC 7292 appendix B.2. The password is UTF-16 with a NUL at its end, as B.1 says. */
 async function pkcs12Kdf(
   name: HashName,
   password: string,

@@ -3,7 +3,8 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { openssl, refusal, temporaryFolder } from './openssl.test-support.ts'
+import { openssl, refusal, runtimeHas, temporaryFolder } from './openssl.test-support.ts'
+import { parsePublicKey } from './public-key.ts'
 import { sign, signer } from './sign.ts'
 import { signatureAlgorithms, signatureAlgorithmsOf, type SignatureAlgorithm } from './signature-algorithm.ts'
 import { verifier, verify } from './verify.ts'
@@ -18,7 +19,7 @@ interface Pair {
   readonly privateKey: KeyObject
 }
 
-const pairs: Record<SignatureAlgorithm, Pair> = {
+const classicalPairs = {
   RS256: rsa,
   RS384: rsa,
   RS512: rsa,
@@ -31,16 +32,20 @@ const pairs: Record<SignatureAlgorithm, Pair> = {
   ES256K: curve('secp256k1'),
   EdDSA: ed25519,
   Ed25519: ed25519,
-  'ML-DSA-44': generateKeyPairSync('ml-dsa-44'),
-  'ML-DSA-65': generateKeyPairSync('ml-dsa-65'),
-  'ML-DSA-87': generateKeyPairSync('ml-dsa-87'),
-}
+} satisfies Partial<Record<SignatureAlgorithm, Pair>>
+
+const pairs: Partial<Record<SignatureAlgorithm, Pair>> = runtimeHas('ml-dsa-44')
+  ? {
+      ...classicalPairs,
+      'ML-DSA-44': generateKeyPairSync('ml-dsa-44'),
+      'ML-DSA-65': generateKeyPairSync('ml-dsa-65'),
+      'ML-DSA-87': generateKeyPairSync('ml-dsa-87'),
+    }
+  : classicalPairs
 
 const data = 'the quick brown fox'
 
-describe.each(signatureAlgorithms)('%s', (algorithm) => {
-  const { publicKey, privateKey } = pairs[algorithm]
-
+describe.each(Object.entries(pairs) as [SignatureAlgorithm, Pair][])('%s', (algorithm, { publicKey, privateKey }) => {
   test('signs and verifies, at once and on the pool', async () => {
     const own = signer(algorithm, privateKey)
     const their = verifier(algorithm, publicKey)
@@ -98,9 +103,16 @@ test('algorithms that do not exist', async () => {
   }
 })
 
+test('a runtime without ML-DSA refuses its keys by code', async () => {
+  // A public key of ML-DSA-44 is any 1,312 bytes.
+  const der = Buffer.concat([Buffer.from('30820532300b06096086480165030403110382052100', 'hex'), Buffer.alloc(1312, 7)])
+  if (runtimeHas('ml-dsa-44')) expect(signatureAlgorithmsOf(parsePublicKey({ der }))).toEqual(['ML-DSA-44'])
+  else await refusal('ERR_CRYPTO_KEY_UNSUPPORTED', () => parsePublicKey({ der }))
+})
+
 test('which algorithms a key has', () => {
   expect(signatureAlgorithmsOf(rsa.publicKey)).toEqual(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'])
-  expect(signatureAlgorithmsOf(pairs.ES384.privateKey)).toEqual(['ES384'])
+  expect(signatureAlgorithmsOf(classicalPairs.ES384.privateKey)).toEqual(['ES384'])
   expect(signatureAlgorithmsOf(ed25519.publicKey)).toEqual(['EdDSA', 'Ed25519'])
   expect(signatureAlgorithmsOf(generateKeyPairSync('ed448').publicKey)).toEqual([])
   expect(signatureAlgorithmsOf(generateKeyPairSync('x25519').publicKey)).toEqual([])
@@ -149,7 +161,7 @@ describe('PSS', () => {
 })
 
 describe('ECDSA', () => {
-  const { publicKey, privateKey } = pairs.ES512
+  const { publicKey, privateKey } = classicalPairs.ES512
 
   test('the JOSE form is that of IEEE P1363, with leading zeros kept', () => {
     for (let i = 0; i < 600; i++) {
@@ -171,12 +183,12 @@ describe('ECDSA', () => {
   })
 
   test('zero is no signature', () => {
-    expect(verify('ES256', pairs.ES256.publicKey, data, Buffer.alloc(64))).toBe(false)
+    expect(verify('ES256', classicalPairs.ES256.publicKey, data, Buffer.alloc(64))).toBe(false)
   })
 
   test('options that do not exist', async () => {
-    await refusal('ERR_CRYPTO_OPTION_INVALID', () => sign('ES256', pairs.ES256.privateKey, data, { format: 'raw' as never }))
-    await refusal('ERR_CRYPTO_OPTION_UNKNOWN', () => sign('ES256', pairs.ES256.privateKey, data, { encoding: 'der' } as never))
+    await refusal('ERR_CRYPTO_OPTION_INVALID', () => sign('ES256', classicalPairs.ES256.privateKey, data, { format: 'raw' as never }))
+    await refusal('ERR_CRYPTO_OPTION_UNKNOWN', () => sign('ES256', classicalPairs.ES256.privateKey, data, { encoding: 'der' } as never))
     await refusal('ERR_CRYPTO_OPTION_UNKNOWN', () => sign('RS256', rsa.privateKey, data, { encoding: 'der' } as never))
   })
 })
@@ -184,7 +196,7 @@ describe('ECDSA', () => {
 describe('openssl agrees', () => {
   const folder = temporaryFolder()
   const at = (name: string) => join(folder, name)
-  const cases: [SignatureAlgorithm, string[]][] = [
+  const cases: [keyof typeof classicalPairs, string[]][] = [
     ['RS256', ['-sha256']],
     ['RS512', ['-sha512']],
     ['PS256', ['-sha256', '-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:32']],
@@ -195,7 +207,7 @@ describe('openssl agrees', () => {
   ]
 
   test.each(cases)('%s', async (algorithm, args) => {
-    const { publicKey, privateKey } = pairs[algorithm]
+    const { publicKey, privateKey } = classicalPairs[algorithm]
     const format = { format: 'der' } as const
     writeFileSync(at('data'), data)
     writeFileSync(at('private.pem'), privateKey.export({ format: 'pem', type: 'pkcs8' }))
