@@ -74,9 +74,8 @@ export async function connectTls(bundle: ClientTlsBundle, options: ConnectTlsOpt
   requireNumber('connectTls(): port', port, { min: 1, max: 65_535 })
   const sessions = sessionsOf(state)
   const key = JSON.stringify([address.host, port, address.serverName, address.alpn])
-  const session = sessions?.get(key)
   // A ticket is used once, so that nobody on the way can tell that two connections are one client's (RFC 8446 appendix C.4).
-  sessions?.delete(key)
+  const session = sessions?.get(key)?.pop()
   const socket = tlsConnect({ ...secureClientOptions(bundle, address), port, ...(session && { session }) })
   if (sessions !== undefined) socket.on('session', (fresh) => remember(sessions, key, fresh))
   try {
@@ -108,7 +107,7 @@ export function attachClient(socket: TLSSocket, bundle: ClientTlsBundle): void {
     const { trust } = state.generation
     if (trust.fingerprint === fingerprint) return
     fingerprint = trust.fingerprint
-    if (leaf !== undefined && anchorsOf(leaf, chainAbove(leaf), trust, state.settings.clock.now()).length > 0) return
+    if (leaf !== undefined && (anchorsOf(leaf, chainAbove(leaf), trust, state.settings.clock.now()) ?? []).length > 0) return
     const timer = state.settings.clock.schedule(graceMs, () => socket.destroy())
     socket.once('close', () => timer.cancel())
   }
@@ -144,22 +143,25 @@ function connectError(error: Error & { code?: unknown }, { authorizationError }:
 }
 
 // Sessions are of the generation in which they were made: after a reload none of before is taken up.
-const sessionsByGeneration = new WeakMap<Generation, Map<string, Buffer>>()
+const sessionsByGeneration = new WeakMap<Generation, Map<string, Buffer[]>>()
 // A client speaks to few servers; a session is two kilobytes or, with a long chain, ten.
-const maxSessions = 100
+const maxServers = 100
+// As many as a server hands out after one handshake.
+const maxSessionsOfServer = 2
 
-function sessionsOf({ settings, generation }: BundleState): Map<string, Buffer> | undefined {
+function sessionsOf({ settings, generation }: BundleState): Map<string, Buffer[]> | undefined {
   if (!settings.resumption) return undefined
   let sessions = sessionsByGeneration.get(generation)
   if (sessions === undefined) sessionsByGeneration.set(generation, (sessions = new Map()))
   return sessions
 }
 
-function remember(sessions: Map<string, Buffer>, key: string, session: Buffer): void {
+function remember(sessions: Map<string, Buffer[]>, key: string, session: Buffer): void {
+  const ofServer = sessions.get(key) ?? []
   sessions.delete(key)
-  sessions.set(key, session)
+  sessions.set(key, [...ofServer, session].slice(-maxSessionsOfServer))
   const [oldest] = sessions.keys()
-  if (sessions.size > maxSessions && oldest !== undefined) sessions.delete(oldest)
+  if (sessions.size > maxServers && oldest !== undefined) sessions.delete(oldest)
 }
 
 // A context is made once for each generation: parsing the trust anchors takes milliseconds.

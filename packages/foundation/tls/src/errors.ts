@@ -16,7 +16,8 @@ export const tlsErrorCodes = {
   ERR_TLS_PEER_UNTRUSTED: 'The client certificate ends in no trust anchor of this bundle, or a certificate on the way does not hold.',
   ERR_TLS_PEER_OUT_OF_DATE: 'The client certificate is expired or not yet valid.',
   ERR_TLS_PEER_USAGE: 'The client certificate is not meant for client authentication (RFC 5280 section 4.2.1.12).',
-  ERR_TLS_PEER_AMBIGUOUS: 'The client certificate ends in two different trust anchors, so it does not tell whose name it holds.',
+  ERR_TLS_PEER_AMBIGUOUS:
+    'The client certificate can end in trust anchors of two names, or in too many ways, so it does not tell whose name it holds.',
   ERR_TLS_PEER_CHAIN_HIDDEN:
     'The runtime does not tell the intermediate certificates that a client sent, and the trust store holds several anchors and not these intermediates.',
   ERR_TLS_PEER_GONE: 'The connection ended before its certificate was looked at.',

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -5,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
 
+import { secret } from '@portcullis/core'
 import type { KeyPairSource } from '@portcullis/crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
 
@@ -29,6 +31,13 @@ async function openssl(...args: readonly string[]): Promise<{ child: ChildProces
   return { child, text: () => text }
 }
 
+async function command(...args: readonly string[]): Promise<void> {
+  const { child, text } = await openssl(...args)
+  child.stdin?.end()
+  await once(child, 'close')
+  if (child.exitCode !== 0) throw new Error(`openssl ${args[0]} failed: ${text()}`)
+}
+
 /** What s_client says, until the server's line has come or the connection has ended. */
 async function client(port: number, ...args: readonly string[]): Promise<string> {
   const { child, text } = await openssl('s_client', '-connect', `127.0.0.1:${port}`, '-ign_eof', ...args)
@@ -50,6 +59,100 @@ async function files(
   await writeFile(chain, [issued.certificate, ...above.map(({ trust }) => trust)].join(''))
   return ['-cert', cert, '-key', key, '-cert_chain', chain]
 }
+
+describe('key pairs and trust anchors that openssl wrote', () => {
+  const forms: Record<
+    string,
+    {
+      write: (source: { cert: string; key: string; out: string }) => readonly string[]
+      source: (out: string, cert: string) => KeyPairSource
+    }
+  > = {
+    'an encrypted key in PKCS#8': {
+      write: ({ key, out }) => ['pkcs8', '-topk8', '-in', key, '-out', out, '-v2', 'aes-256-cbc', '-passout', 'pass:sesame'],
+      source: (out, cert) => ({ key: { pemFile: out, password: secret('sesame') }, certificates: { pemFile: cert } }),
+    },
+    'a PKCS#12 store': {
+      write: ({ cert, key, out }) => [
+        'pkcs12',
+        '-export',
+        '-inkey',
+        key,
+        '-in',
+        cert,
+        '-name',
+        'server',
+        '-out',
+        out,
+        '-passout',
+        'pass:sesame',
+      ],
+      source: (out) => ({ pkcs12File: out, password: secret('sesame'), alias: 'server' }),
+    },
+    'a PKCS#12 store of old encryption (RC2 and 3DES)': {
+      write: ({ cert, key, out }) => [
+        'pkcs12',
+        '-export',
+        '-legacy',
+        '-inkey',
+        key,
+        '-in',
+        cert,
+        '-name',
+        'server',
+        '-out',
+        out,
+        '-passout',
+        'pass:sesame',
+      ],
+      source: (out) => ({ pkcs12File: out, password: 'sesame' }),
+    },
+  }
+  for (const [what, { write, source }] of Object.entries(forms)) {
+    it(`serve, out of ${what}`, async () => {
+      const args = await files(await servers.issue({ commonName: 'stored', usages: ['serverAuth'] }))
+      const [cert, key] = [args[1], args[3]]
+      const out = `${key}.out`
+      await command(...write({ cert, key, out }))
+      const { port } = await serve(await serverBundle({ identity: source(out, cert) }))
+      expect(await client(port)).toMatch(/subject=CN ?= ?stored[^]*^hello$/m)
+    })
+  }
+
+  it.each([[], ['-legacy', '-certpbe', 'PBE-SHA1-RC2-40']])(
+    'are trusted, out of a store of certificates only %s',
+    async (...legacy: readonly string[]) => {
+      const [, cert] = await files(clients.issued)
+      const out = `${cert}.p12`
+      await command('pkcs12', '-export', '-nokeys', ...legacy, '-in', cert, '-out', out, '-passout', 'pass:sesame')
+      const { port, peers } = await serve(
+        await serverBundle({
+          identity: await servers.server(),
+          clientCertificates: { require: { clients: { pkcs12File: out, password: 'sesame' } } },
+        }),
+      )
+      expect(await client(port, ...(await files(await clients.issue())))).toMatch(/^hello$/m)
+      expect(peers).toHaveLength(1)
+    },
+  )
+
+  it('of two types serve one name', async () => {
+    const rsa = await files(
+      await servers.issue({
+        commonName: 'rsa',
+        usages: ['serverAuth'],
+        key: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey,
+      }),
+    )
+    const { port } = await serve(
+      await serverBundle({
+        identity: [await servers.server({ commonName: 'ec' }), { key: { pemFile: rsa[3] }, certificates: { pemFile: rsa[1] } }],
+      }),
+    )
+    expect(await client(port, '-sigalgs', 'ECDSA+SHA256')).toMatch(/subject=CN ?= ?ec/)
+    expect(await client(port, '-sigalgs', 'RSA-PSS+SHA256:ECDSA+SHA384')).toMatch(/subject=CN ?= ?rsa/)
+  })
+})
 
 describe('openssl s_client', () => {
   it('speaks TLS 1.2 and 1.3, and nothing older', async () => {

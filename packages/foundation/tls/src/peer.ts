@@ -86,6 +86,7 @@ function judgeHandshake(socket: TLSSocket, state: BundleState): Judgement {
 function anchorOf(socket: TLSSocket, leaf: X509Certificate, state: BundleState): Anchor | PeerRefusalCode {
   const { trust, sessionContext } = state.generation
   const found = anchorsOf(leaf, intermediatesOf(leaf, state), trust, state.settings.clock.now())
+  if (found === undefined) return 'ERR_TLS_PEER_AMBIGUOUS'
   const [first] = found
   if (first !== undefined) return found.every((anchor) => anchor.name === first.name) ? first : 'ERR_TLS_PEER_AMBIGUOUS'
   // A resumed session holds the leaf only, and some runtimes forget the rest at once (nodejs/node#65579). If there is

@@ -131,6 +131,9 @@ describe('a key pair in files', () => {
       await until(() => seen.events.length > 1)
       expect(seen.events.at(-1)).toMatchObject({ type: 'reloaded' })
       expect(await serialSeen(seen)).toBe(mended.certificate.serialNumber)
+      await clock.advanceAsync(10_000)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      expect(seen.events).toHaveLength(2)
     })
 
     it(`that ${what} makes no bundle`, async () => {

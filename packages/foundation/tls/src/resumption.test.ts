@@ -82,6 +82,13 @@ describe.each<TlsVersion>(['TLSv1.2', 'TLSv1.3'])('a resumed session of %s', (ve
     for (const at of [0, 1]) expect(principalOf(bundle, seen, at)).toMatchObject({ issuer: 'clients', subject: 'bob' })
   })
 
+  it('is taken up at every listener of one bundle', async () => {
+    const bundle = await serverBundle({ identity: await servers.server(), versions: [version] })
+    const [one, two] = [await serve(bundle), await serve(bundle)]
+    const { session } = await visit(one.port)
+    expect(await visit(two.port, undefined, session)).toMatchObject({ resumed: true, outcome: 'hello' })
+  })
+
   it('ends with its certificate', async () => {
     const { clock, seen } = await listener('accept', version)
     const identity = await clients.client(dates(-1, 1))

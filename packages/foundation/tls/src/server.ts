@@ -42,7 +42,7 @@ export type SecureServer = Server | HttpsServer | Http2SecureServer
  * - a connection whose certificate does not hold, or is missing where one is required, is destroyed before a handler
  *   sees it (on some runtimes a resumed session would pass without any: nodejs/node#35317);
  * - when a trust anchor leaves the bundle, connections whose certificate ended in it are cut, a second later;
- * - refused handshakes are told to the bundle's subscribers.
+ * - a handshake that fails or takes too long ends its connection, and is told to the bundle's subscribers.
  */
 export function attach(server: SecureServer, bundle: ServerTlsBundle): () => void {
   const state = stateOf('attach()', bundle, 'server')
@@ -56,7 +56,11 @@ export function attach(server: SecureServer, bundle: ServerTlsBundle): () => voi
     }
     if (judgement.certificate !== undefined) cutWhenRevoked(socket, judgement.certificate.anchor, state)
   }
-  const failed = (error: Error & { code?: string }, socket: TLSSocket): void => tell(state, socket, handshakeError(error, socket, state))
+  const failed = (error: Error & { code?: string }, socket: TLSSocket): void => {
+    tell(state, socket, handshakeError(error, socket, state))
+    // The runtime tells of a handshake that takes too long, and leaves the connection open.
+    socket.destroy()
+  }
   const detach = (): void => {
     state.swapped.delete(swapped)
     server.off('secureConnection', secured)

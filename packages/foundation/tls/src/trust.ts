@@ -64,36 +64,44 @@ export function chainAbove(leaf: X509Certificate): readonly X509Certificate[] {
   return sent
 }
 
-// RFC 5280 asks for no limit; web chains have three or four, and a path is searched, not only followed.
+// RFC 5280 asks for no limit; web chains have three or four certificates.
 const maxChainLength = 8
 // A peer chooses what it sends. Each candidate costs a signature check only where names and key identifiers fit.
-const maxSignatureChecks = 32
+const maxSignatureChecks = 64
 
 /**
- * The anchors in which a chain from this certificate can end, over `sent` and the intermediates at hand: every
- * signature is checked, every certificate on the way is an authority's and in date.
+ * The anchors in which a chain from this certificate can end, over `sent` and the intermediates at hand; `undefined`
+ * if there are too many ways to look at.
  *
- * The runtime has verified the chain and does not say where it ended; this search does. It knows nothing of name
- * constraints and policies, which the runtime has checked: so a result counts only together with the runtime's, and
- * only if it is unique.
+ * The runtime has verified a chain and does not say where it ended; this search does. It checks signatures and dates,
+ * and not what the runtime has checked along its way (authority, path length, name constraints): so it may find an
+ * anchor too many and never one too few, and a result counts only together with the runtime's, and only if it is unique.
  */
-export function anchorsOf(leaf: X509Certificate, sent: readonly X509Certificate[], trust: Trust, now: number): readonly Anchor[] {
+export function anchorsOf(
+  leaf: X509Certificate,
+  sent: readonly X509Certificate[],
+  trust: Trust,
+  now: number,
+): readonly Anchor[] | undefined {
   const found = new Set<Anchor>()
   const anchorCertificates = Array.from(trust.anchors.values(), (anchor) => anchor.certificate)
   const candidates = [...anchorCertificates, ...trust.intermediates, ...sent]
-  let checksLeft = maxSignatureChecks
-  const climb = (certificate: X509Certificate, length: number): void => {
+  let checks = 0
+  let isComplete = true
+  const climb = (certificate: X509Certificate, below: readonly string[]): void => {
     if (!isInDate(certificate, now)) return
-    const anchor = trust.anchors.get(certificateThumbprint(certificate))
+    const thumbprint = certificateThumbprint(certificate)
+    const anchor = trust.anchors.get(thumbprint)
     if (anchor !== undefined) return void found.add(anchor)
-    if (length === maxChainLength || (length > 1 && !certificate.ca)) return
+    if (below.includes(thumbprint)) return
     for (const candidate of candidates) {
-      if (!certificate.checkIssued(candidate) || checksLeft-- <= 0) continue
-      if (certificate.verify(candidate.publicKey)) climb(candidate, length + 1)
+      if (!certificate.checkIssued(candidate)) continue
+      isComplete &&= below.length < maxChainLength && ++checks <= maxSignatureChecks
+      if (isComplete && certificate.verify(candidate.publicKey)) climb(candidate, [...below, thumbprint])
     }
   }
-  climb(leaf, 1)
-  return [...found]
+  climb(leaf, [])
+  return isComplete ? [...found] : undefined
 }
 
 /** Tells whether a certificate is signed with its own key, and so can be an anchor. */
