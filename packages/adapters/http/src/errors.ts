@@ -19,6 +19,8 @@ export const httpErrorCodes = {
   ERR_HTTP_INSECURE_TARGET: 'The client was asked to call a URL that is not https.',
   ERR_HTTP_CREDENTIAL_CONFLICT: 'A call brought an Authorization field of its own although the client has a credential source.',
   ERR_HTTP_CREDENTIAL_UNSUPPORTED: 'The source yielded a kind of credential that HTTP has no field for.',
+  ERR_HTTP_CALLER_UNKNOWN:
+    'The credential of a caller was to be forwarded, and this caller came in by another mechanism, or as one of several factors together.',
   ERR_HTTP_REDIRECT: 'The peer redirected too often, to a channel that is not secure, or although redirects are an error here.',
   ERR_HTTP_CONNECTION: 'The peer could not be reached, or the connection broke; nothing is known about whether it acted.',
   ERR_HTTP_TLS: 'The TLS handshake failed: an untrusted certificate, a wrong name, or a refusal by the peer. Nothing was sent.',

@@ -58,7 +58,8 @@ export class Http1Exchange implements Exchange {
   }
 
   begin(status: number, headers: readonly string[]): ServerResponse {
-    return this.#response.writeHead(status, [...headers])
+    this.#response.writeHead(status, [...headers]).flushHeaders()
+    return this.#response
   }
 
   abort(): void {

@@ -112,20 +112,22 @@ function sourceOf(body: Readable | WebStream<Uint8Array>): Source {
 async function pump(exchange: Exchange, status: number, headers: readonly string[], source: Source, streaming: () => void): Promise<void> {
   const gone = new Promise<undefined>((resolve) => exchange.onClose(() => resolve(undefined)))
   try {
-    const first = await Promise.race([source.next(), gone])
-    if (first === undefined) return
-    if (first.value === undefined) return exchange.send(status, headers, '')
-    const second = source.next()
-    if ((await Promise.race([second, soon()]))?.done === true) return exchange.send(status, headers, first.value)
+    const first = source.next()
+    let chunk = await Promise.race([first, soon()])
+    if (chunk !== undefined && chunk.value === undefined) return exchange.send(status, headers, '')
+    let next = chunk === undefined ? first : source.next()
+    if (chunk?.value !== undefined && (await Promise.race([next, soon()]))?.done === true)
+      return exchange.send(status, headers, chunk.value)
     if (exchange.answered) return
     const out = exchange.begin(status, headers)
     streaming()
-    await Promise.race([write(out, first.value), gone])
-    for (let next = second; ; next = source.next()) {
-      const chunk = await Promise.race([next, gone])
+    if (chunk?.value !== undefined) await Promise.race([write(out, chunk.value), gone])
+    for (;;) {
+      chunk = await Promise.race([next, gone])
       if (chunk === undefined) return
       if (chunk.value === undefined) return void out.end()
       await Promise.race([write(out, chunk.value), gone])
+      next = source.next()
     }
   } finally {
     source.cancel()
