@@ -96,6 +96,7 @@ export class Connection {
         filter,
         attributes: [attribute],
         sizeLimit: maxEntries + 1,
+        timeLimit: Math.ceil(this.#readTimeoutMs / 1000),
       })
       return searchEntries.map((entry) => ({ dn: entry.dn, values: valuesOf(entry, attribute) }))
     } catch (error) {
