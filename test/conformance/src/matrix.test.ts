@@ -30,7 +30,8 @@ test('shows a failure and a hole, and gives each reason once', () => {
   expect(asText(matrix).split('\n')).toHaveLength(scenarioIds.length + 1)
 })
 
-// Whoever adds an adapter or a scenario writes the page anew.
+const howTo = 'write the page anew: pnpm --filter @portcullis/test-conformance matrix'
+
 test('docs/conformance.md has every adapter and every scenario, without a failure or a hole', () => {
   const [header = '', , ...rows] = readFileSync(join(root, 'docs', 'conformance.md'), 'utf8')
     .split('\n')
@@ -40,7 +41,10 @@ test('docs/conformance.md has every adapter and every scenario, without a failur
       .split('|')
       .slice(1, -1)
       .map((cell) => cell.trim())
-  expect(cellsOf(header).slice(2)).toEqual(adaptersWithSuite())
-  expect(rows.map((row) => cellsOf(row)[0])).toEqual(scenarioIds.map((id) => `\`${id}\``))
+  expect(cellsOf(header).slice(2), howTo).toEqual(adaptersWithSuite())
+  expect(
+    rows.map((row) => cellsOf(row)[0]),
+    howTo,
+  ).toEqual(scenarioIds.map((id) => `\`${id}\``))
   for (const row of rows) for (const cell of cellsOf(row).slice(2)) expect(cell, row).toMatch(/^(✓|– \(\d+\))$/)
 })

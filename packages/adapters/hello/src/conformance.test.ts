@@ -60,11 +60,16 @@ const harness: Harness = {
       },
       client({ source, tls: clientTls, serverName, plaintextPort }) {
         const connection = connect({ host: '127.0.0.1', port: plaintextPort ?? listener.port, tls: clientTls, serverName, source })
-        connection.then(
-          (client) => peers.push(client),
-          () => undefined,
-        )
-        return { call: async (operation) => ({ outcome: 'allowed', answer: await (await connection).call('call', operation), wire: '' }) }
+        const close = async (): Promise<void> => (await connection).close()
+        peers.push({ close: () => void close().catch(() => undefined) })
+        return {
+          call: async (operation) => ({ outcome: 'allowed', answer: await (await connection).call('call', operation), wire: '' }),
+          async live(operation) {
+            const received: string[] = []
+            const { ended } = await (await connection).follow(operation, (text) => received.push(text))
+            return { received, ended: ended.then((wire) => ({ wire })) }
+          },
+        }
       },
       async close() {
         for (const peer of peers) peer.close()

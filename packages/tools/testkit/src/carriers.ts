@@ -36,12 +36,13 @@ export class Carriers {
       this.#evidence.secret(password)
       return this.#carrier({ kind: 'basic', carrier: 'authorization', username, password: new Secret(password) }, undefined, place)
     }
-    return this.#carrier(this.bearer(presented.token, presented.boundTo), presented.token, place)
+    const { token, boundTo } = presented
+    const facts = { scopes: soundScopes, ...token, ...(boundTo && { confirmation: { 'x5t#S256': this.#pki.clients[boundTo].thumbprint } }) }
+    return this.#carrier(this.bearer(facts), facts, place)
   }
 
-  bearer(facts: TokenFacts, boundTo?: keyof TestPki['clients']): Credential {
-    const bound = boundTo === undefined ? {} : { confirmation: { 'x5t#S256': this.#pki.clients[boundTo].thumbprint } }
-    const token = this.#issuer.token({ scopes: soundScopes, ...facts, ...bound })
+  bearer(facts: TokenFacts): Credential {
+    const token = this.#issuer.token({ scopes: soundScopes, ...facts })
     this.#evidence.secret(token)
     return { kind: 'bearer', carrier: 'authorization', token: new Secret(token) }
   }

@@ -47,7 +47,7 @@ export class Evidence {
     const watch = <K extends string>(where: string, target: Record<K, (...values: never[]) => unknown>, name: K): void => {
       const original = target[name]
       target[name] = (...values) => {
-        this.saw(where, values)
+        for (const value of values as unknown[]) this.saw(where, value instanceof Uint8Array ? Buffer.from(value).toString() : value)
         return Reflect.apply(original, target, values)
       }
       restore.push(() => void (target[name] = original))

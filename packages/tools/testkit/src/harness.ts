@@ -97,7 +97,7 @@ export interface Carrier {
   readonly text: string
   /** The same as credential, for protocols with other words; absent where `text` is none. */
   readonly credential: Credential | undefined
-  /** What it was minted from, for protocols that mint their own. */
+  /** All that it was minted from, for protocols that mint their own: `issuer.token(facts)` gives another of the same. */
   readonly facts: TokenFacts | undefined
   /** `first`: the protocol's usual place. `second`: another place that it has (a cookie, a sub-protocol, a named header). `same`: a second time in the usual place. */
   readonly place: 'first' | 'second' | 'same'

@@ -71,11 +71,12 @@ export function proofs({ issuer }: MechanismSetup): Authenticator {
       const claims = verified(token, key)
       const { header, payload } = partsOf(presented.proof)
       const proof = verified(presented.proof, header['jwk'] as JsonWebKey | undefined)
-      if (claims === undefined || proof === undefined) return refused('ERR_PROOF_SIGNATURE')
-      if (binding === undefined || payload['htm'] !== binding.method || payload['htu'] !== binding.uri) return refused('ERR_PROOF_TARGET')
-      if (payload['ath'] !== createHash('sha256').update(token).digest('base64url')) return refused('ERR_PROOF_TOKEN')
+      if (claims === undefined || proof === undefined) return refused('ERR_CONFIRMATION_UNMET')
+      if (binding === undefined || payload['htm'] !== binding.method || payload['htu'] !== binding.uri)
+        return refused('ERR_CONFIRMATION_UNMET')
+      if (payload['ath'] !== createHash('sha256').update(token).digest('base64url')) return refused('ERR_CONFIRMATION_UNMET')
       const id = String(payload['jti'])
-      if (seen.has(id)) return refused('ERR_PROOF_REPLAYED')
+      if (seen.has(id)) return refused('ERR_CONFIRMATION_UNMET')
       seen.add(id)
       const { iss, sub, scope, exp, cnf } = claims as { iss: string; sub: string; scope: string; exp: number; cnf: Record<string, string> }
       const principal = vouchForPrincipal({

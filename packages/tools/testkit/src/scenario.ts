@@ -74,4 +74,5 @@ export interface Story extends ScenarioBase {
   steps(stage: Stage): Promise<void>
 }
 
+/** One thing that every adapter must do. */
 export type Scenario = Trial | Story

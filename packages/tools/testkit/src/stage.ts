@@ -1,6 +1,17 @@
 import { isDeepStrictEqual } from 'node:util'
 
-import { allOf, everyone, guard, scope, stepUp, type AuditEvent, type EndReason, type Guard, type Policy } from '@portcullis/core'
+import {
+  allOf,
+  everyone,
+  guard,
+  scope,
+  stepUp,
+  type AuditEvent,
+  type CredentialSource,
+  type EndReason,
+  type Guard,
+  type Policy,
+} from '@portcullis/core'
 import { manualClock, type ManualClock } from '@portcullis/core/testing'
 
 import { answerTo, TestApplication } from './application.ts'
@@ -86,7 +97,11 @@ export class Stage {
   }
 
   /** The adapter's own client, fed by a source of one sound token unless another is given. */
-  async client(given: Given, { source } = this.source({ refused: {}, next: 'nothing' }), plaintextPort?: number): Promise<Peer> {
+  async client(
+    given: Given,
+    { source }: Pick<CountingSource, 'source'> = this.source({ refused: {}, next: 'nothing' }),
+    plaintextPort?: number,
+  ): Promise<Peer> {
     const tls = await this.#tls.client(given.certificate)
     const peer = await this.#opened.client({ source, tls, serverName, plaintextPort, clock: this.clock })
     this.#byClient.add(peer)
@@ -97,6 +112,25 @@ export class Stage {
   source(tokens: { readonly refused: TokenFacts; readonly next: TokenFacts | 'nothing' }): CountingSource {
     const next = tokens.next === 'nothing' ? undefined : this.#carriers.bearer(tokens.next)
     return countingSource(this.#opened.origin, this.#carriers.bearer(tokens.refused), next)
+  }
+
+  /** A source that mints another token each time that it is asked. */
+  freshSource(expiresInSeconds: number): CredentialSource {
+    return () => ({
+      credential: this.#carriers.bearer({ expiresInSeconds }),
+      expiresAt: new Date(this.clock.now() + expiresInSeconds * 1000),
+    })
+  }
+
+  /** Lets time pass step by step, and gives whoever was warned the time to renew. Fails unless there were this many renewals. */
+  async renews(seconds: number, atLeast: number): Promise<void> {
+    const count = (type: AuditEvent['type']): number => this.evidence.events.filter((event) => event.type === type).length
+    for (let passed = 0; passed < seconds; passed += 5) {
+      await this.advance(5)
+      await until('A renewal after the warning', () => count('reauthenticated') >= count('sessionWarning') || count('sessionEnded') > 0)
+    }
+    if (count('reauthenticated') < atLeast)
+      throw new Error(`The client renewed ${count('reauthenticated')} times instead of ${atLeast} or more.`)
   }
 
   /** What comes of a call. What is thrown is an outcome too; what does not come in time is a failure. */
@@ -135,9 +169,8 @@ export class Stage {
       await until(`A decision "${reason}" in the audit trail`, () => this.evidence.events.slice(sinceEvent).some(found))
   }
 
-  /** Opens a live connection to `read`. */
-  async live(given: Given): Promise<Live> {
-    const peer = this.peer(given)
+  /** Opens a live connection to `read`, of a bare peer unless another is given. */
+  async live(given: Given, peer: Peer = this.peer(given)): Promise<Live> {
     if (peer.live === undefined) throw new Error('This harness has no live connections; declare the scenario unsupported, with the reason.')
     const live = await within('opening a live connection', peer.live('read'))
     this.#delivered.set(live, [])

@@ -61,4 +61,15 @@ export const clientScenarios = {
       stage.expectDecisions(1)
     },
   },
+  'client.renewal': {
+    title: 'the client renews its credential before each expiry, and its live connection goes on',
+    rule: 'session clock',
+    async steps(stage) {
+      await stage.open({})
+      const live = await stage.live({}, await stage.client({}, { source: stage.freshSource(60) }))
+      await stage.delivers(live, 'before')
+      await stage.renews(180, 2)
+      await stage.delivers(live, 'three lifetimes later')
+    },
+  },
 } as const satisfies Record<string, Scenario>
