@@ -1,8 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { describe, expect, it } from 'vitest'
 
+import { openProgram } from './program.ts'
 import { packages, published, textOf } from './workspace.ts'
 import type { Package } from './workspace.ts'
 
@@ -12,10 +13,12 @@ type Codes = Readonly<Record<string, string>>
 const foreign =
   /^ERR_(?:HTTP2|INVALID_ARG|INVALID_URL|JOSE|JWE|JWKS|JWS|MODULE|OSSL|SOCKET|SSL|STREAM|TLS_CERT|TLS_HANDSHAKE|USE_AFTER_CLOSE)_?/
 
+const program = openProgram()
 const tables = new Map(await Promise.all(packages.map(async (each) => [each.name, await codesOf(each)] as const)))
 const known = new Set([...tables.values()].flatMap((codes) => Object.keys(codes)))
-const spokenOf = new Map(packages.map((each) => [each.name, namedIn(textOutsideOfTable(each))]))
-const used = new Set([...spokenOf.values()].flatMap((codes) => [...codes]))
+const usedIn = new Map(packages.map((each) => [each.name, codesUsedBy(each)]))
+const used = new Set([...usedIn.values()].flat())
+program.close()
 
 /** The table of codes that a package's errors.ts exports. */
 async function codesOf(each: Package): Promise<Codes> {
@@ -31,15 +34,20 @@ function isTable(value: unknown): value is Codes {
   return typeof value === 'object' && value !== null && Object.keys(value).every((key) => key.startsWith('ERR_'))
 }
 
-function textOutsideOfTable(each: Package): string {
-  return each.sources
-    .filter((file) => !file.endsWith('errors.ts'))
-    .map((file) => readFileSync(file, 'utf8'))
-    .join('\n')
+function codesUsedBy(each: Package): string[] {
+  const files = each.sources.filter((file) => !file.endsWith('errors.ts'))
+  return files.flatMap((file) => program.stringsOf(file)).filter((text) => /^ERR_[A-Z0-9_]+$/.test(text))
 }
 
-function namedIn(text: string): Set<string> {
-  return new Set(text.match(/\bERR_[A-Z0-9]+(?:_[A-Z0-9]+)*\b/g))
+/** The codes in a text that look like ours: an example may well have codes of its own. */
+function spokenOfIn(text: string): string[] {
+  const families = new Set([...known].map(familyOf))
+  return [...new Set(text.match(/\bERR_[A-Z0-9]+(?:_[A-Z0-9]+)+\b/g))].filter((code) => families.has(familyOf(code)))
+}
+
+/** `ERR_JWT_EXPIRED` → `JWT`. */
+function familyOf(code: string): string {
+  return code.split('_')[1] ?? ''
 }
 
 function page(): string {
@@ -72,8 +80,11 @@ describe('error codes', () => {
     expect(codes.filter(([code]) => !used.has(code)).map(([code]) => code)).toEqual([])
   })
 
-  it.each(packages)('that $name and its README speak of exist', (each) => {
-    const spoken = [...(spokenOf.get(each.name) ?? []), ...namedIn(textOf(join(each.folder, 'README.md')))]
-    expect(spoken.filter((code) => !known.has(code) && !foreign.test(code))).toEqual([])
+  it.each(packages)('that $name uses exist', ({ name }) => {
+    expect(usedIn.get(name)?.filter((code) => !known.has(code) && !foreign.test(code))).toEqual([])
+  })
+
+  it.each(packages)('that the README of $name speaks of exist', ({ folder }) => {
+    expect(spokenOfIn(textOf(join(folder, 'README.md'))).filter((code) => !known.has(code) && !foreign.test(code))).toEqual([])
   })
 })

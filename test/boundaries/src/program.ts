@@ -14,6 +14,7 @@ import {
   isImportDeclaration,
   isImportTypeNode,
   isLiteralTypeNode,
+  isNoSubstitutionTemplateLiteral,
   isStringLiteral,
 } from 'typescript/unstable/ast/is'
 import { API, SymbolFlags } from 'typescript/unstable/sync'
@@ -38,6 +39,8 @@ export interface ExportedName {
 export interface Program {
   importsOf(file: string): readonly Import[]
   exportsOf(file: string): readonly ExportedName[]
+  /** The texts in the code, without those in comments. */
+  stringsOf(file: string): readonly string[]
   close(): void
 }
 
@@ -77,6 +80,16 @@ export function openProgram(): Program {
           documentation: checker.getDocumentationCommentOfSymbol(origin) || checker.getDocumentationCommentOfSymbol(symbol),
         }
       })
+    },
+
+    stringsOf(file) {
+      const found: string[] = []
+      const visit = (node: Node): undefined => {
+        if (isStringLiteral(node) || isNoSubstitutionTemplateLiteral(node)) found.push(node.text)
+        node.forEachChild(visit)
+      }
+      visit(sourceFile(file))
+      return found
     },
 
     close: () => api.close(),

@@ -78,5 +78,5 @@ function load(path: string): Package {
 }
 
 function isTest(file: string): boolean {
-  return /\.test(-\w+)?\.ts$|[/\\]fixtures[/\\]/.test(file)
+  return /\.test\b[-.\w]*\.ts$|[/\\]fixtures[/\\]/.test(file)
 }

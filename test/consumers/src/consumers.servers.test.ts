@@ -38,9 +38,12 @@ function asTheReadmeSays(each: Package): string[] {
   return [...line.trim().split(/\s+/), '@types/node@24']
 }
 
-/** The package's peers, in the versions that it accepts. */
-function peersOf(each: Package): string[] {
-  return Object.entries(each.manifest.peerDependencies ?? {}).map(([name, range]) => `${name}@${range}`)
+/** The package's peers, in the versions that it accepts, and their types where these are published apart. */
+function peersOf({ manifest: { peerDependencies = {}, devDependencies = {} } }: Package): string[] {
+  return Object.entries(peerDependencies).flatMap(([name, range]) => {
+    const types = `@types/${name}`
+    return types in devDependencies ? [`${name}@${range}`, `${types}@${range}`] : [`${name}@${range}`]
+  })
 }
 
 /** A program that imports these entry points, types and all. */
