@@ -221,9 +221,10 @@ async function pkcs12Kdf(
   const input = Buffer.concat([repeat(salt, blockBytes), repeat(passwordBytes, blockBytes)])
   const output: Buffer[] = []
   for (let produced = 0; produced < length;) {
-    let digested = hash(name, Buffer.concat([Buffer.alloc(blockBytes, purpose), input]), 'buffer')
+    const digested = hash(name, Buffer.concat([Buffer.alloc(blockBytes, purpose), input]), 'buffer')
     for (let i = 1; i < iterations; i++) {
-      digested = hash(name, digested, 'buffer')
+      // The runtime hands out text (`binary` is Latin-1) in less than half the time that it takes for bytes.
+      digested.write(hash(name, digested, 'binary'), 'latin1')
       if (i % slice === 0) await setImmediate()
     }
     output.push(digested)

@@ -163,8 +163,8 @@ describe('PSS', () => {
 describe('ECDSA', () => {
   const { publicKey, privateKey } = classicalPairs.ES512
 
-  test('the JOSE form is that of IEEE P1363, with leading zeros kept', () => {
-    for (let i = 0; i < 600; i++) {
+  test('the JOSE form is that of IEEE P1363, as another implementation reads and writes it', () => {
+    for (let i = 0; i < 40; i++) {
       const signature = sign('ES512', privateKey, `${i}`)
       expect(signature).toHaveLength(132)
       expect(crypto.verify('sha512', Buffer.from(`${i}`), { key: publicKey, dsaEncoding: 'ieee-p1363' }, signature)).toBe(true)
