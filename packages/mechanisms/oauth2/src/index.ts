@@ -1,1 +1,23 @@
-export {}
+/**
+ * `@portcullis/oauth2`: supplies clients with access tokens of an authorization server, and secures services with
+ * tokens that only it can judge (introspection) or that are bound to a key or certificate.
+ */
+export { OAuthRefusal, oauth2ErrorCodes } from './errors.ts'
+export type { OAuth2ErrorCode } from './errors.ts'
+export { authorizationServer } from './authorization-server.ts'
+export type { AuthorizationServer, AuthorizationServerOptions, Endpoints } from './authorization-server.ts'
+export {
+  clientAuthenticationMethods,
+  clientSecretBasic,
+  clientSecretJwt,
+  clientSecretPost,
+  none,
+  privateKeyJwt,
+  tlsClientAuth,
+} from './client-authentication.ts'
+export type { AssertionOptions, ClientAuthentication, ClientAuthenticationMethod, ClientSecretOptions } from './client-authentication.ts'
+export type { SecretInput } from './secret-input.ts'
+export type { Parameters, TokenTarget, TokenTargets } from './token-parameters.ts'
+export type { GrantOptions, TokenEvent, TokenSource } from './token-source.ts'
+export { clientCredentials } from './client-credentials.ts'
+export type { ClientCredentialsOptions } from './client-credentials.ts'

@@ -1,0 +1,46 @@
+import { ConfigurationError, UnavailableError } from '@portcullis/core'
+
+/** The codes of the errors and refusals of `@portcullis/oauth2`, each with its meaning. */
+export const oauth2ErrorCodes = {
+  ERR_OAUTH_UNREACHABLE: 'The authorization server could not be reached, or the connection broke.',
+  ERR_OAUTH_SERVER_UNTRUSTED: 'No secure channel to the authorization server: its certificate is not one that is trusted for its name.',
+  ERR_OAUTH_TIMEOUT: 'The authorization server did not answer in time.',
+  ERR_OAUTH_ANSWER_TOO_LARGE: 'The answer of the authorization server is larger than any sound one.',
+  ERR_OAUTH_ANSWER_INVALID: 'The answer of the authorization server is not what its specification says.',
+  ERR_OAUTH_SERVER_FAILED: 'The authorization server answered that it cannot serve the request at the moment.',
+  ERR_OAUTH_REFUSED: 'The authorization server refused the request; `error` holds its reason, such as invalid_client.',
+  ERR_OAUTH_GRANT_ENDED: 'The grant is over: the refresh token was refused and there is no other; somebody has to log in again.',
+  ERR_OAUTH_TOKEN_TYPE: 'The authorization server issued a token of another type than was asked for.',
+  ERR_OAUTH_METADATA_INVALID: 'The metadata of the authorization server lack an endpoint, or belong to another issuer.',
+  ERR_OAUTH_ENDPOINT_MISSING: 'An endpoint that is needed is not among those configured.',
+  ERR_OAUTH_PARAMETER_RESERVED: 'An additional parameter has a name that the protocol itself uses.',
+  ERR_OAUTH_LOGIN_FAILED: 'The user did not log in, or refused, or the answer did not belong to the request.',
+  ERR_OAUTH_LOGIN_TIMEOUT: 'Nobody logged in within the time.',
+} as const satisfies Record<`ERR_${string}`, string>
+
+/** One of the keys of {@link oauth2ErrorCodes}. */
+export type OAuth2ErrorCode = keyof typeof oauth2ErrorCodes
+
+/**
+ * The authorization server refused a request of ours (RFC 6749 section 5.2). For whoever wanted the token it is an
+ * outage: that our own credentials are wrong says nothing about the caller's.
+ */
+export class OAuthRefusal extends UnavailableError<'ERR_OAUTH_REFUSED' | 'ERR_OAUTH_GRANT_ENDED'> {
+  /** The registered error code, such as `invalid_grant`. */
+  readonly error: string
+
+  constructor(error: string, message: string, code: 'ERR_OAUTH_REFUSED' | 'ERR_OAUTH_GRANT_ENDED' = 'ERR_OAUTH_REFUSED') {
+    super(code, { message })
+    this.error = error
+  }
+}
+
+/** An outage, with a code of this package. */
+export function outage(code: OAuth2ErrorCode, message: string, cause?: unknown): UnavailableError<OAuth2ErrorCode> {
+  return new UnavailableError(code, { message, ...(cause !== undefined && { cause }) })
+}
+
+/** A mistake of whoever configures. */
+export function mistake(code: OAuth2ErrorCode | 'ERR_OPTION_INVALID' | 'ERR_OPTION_MISSING', message: string): ConfigurationError {
+  return new ConfigurationError(code, message)
+}

@@ -1,0 +1,96 @@
+import { once } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import type { X509Certificate } from 'node:crypto'
+import { certificateThumbprint } from '@portcullis/crypto'
+import { attach, secureServerOptions, type ServerTlsBundle } from '@portcullis/tls'
+import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
+import { Provider, type Configuration } from 'oidc-provider'
+
+/** An https server on loopback whose answers a test decides. */
+export interface TestServer extends AsyncDisposable {
+  readonly url: string
+  /** What came, oldest first. */
+  readonly requests: readonly {
+    readonly path: string
+    readonly headers: IncomingMessage['headers']
+    readonly form: URLSearchParams
+    readonly thumbprint: string | undefined
+  }[]
+  answer: (form: URLSearchParams, request: IncomingMessage, response: ServerResponse) => void
+  close(): Promise<void>
+}
+
+export function json(response: ServerResponse, status: number, body: unknown, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { 'content-type': 'application/json', ...headers }).end(JSON.stringify(body))
+}
+
+/** Answers token requests with a new token each time: `token-1`, `token-2`, … */
+export function issuing(content: Record<string, unknown> = {}): TestServer['answer'] {
+  let issued = 0
+  return (_form, _request, response) =>
+    json(response, 200, { access_token: `token-${++issued}`, token_type: 'Bearer', expires_in: 300, ...content })
+}
+
+export async function testServer(tls: ServerTlsBundle, answer: TestServer['answer'] = issuing(), port = 0): Promise<TestServer> {
+  const requests: TestServer['requests'][number][] = []
+  const server = createServer(secureServerOptions(tls), (request, response) => {
+    void (async () => {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk as Buffer)
+      const form = new URLSearchParams(Buffer.concat(chunks).toString('utf8'))
+      requests.push({ path: request.url ?? '', headers: request.headers, form, thumbprint: thumbprintOf(request) })
+      self.answer(form, request, response)
+    })().catch(() => response.destroy())
+  })
+  attach(server, tls)
+  const url = await listen(server, port)
+  const self: TestServer = { url, requests, answer, close: () => close(server), [Symbol.asyncDispose]: () => close(server) }
+  return self
+}
+
+async function listen(server: Server, port: number): Promise<string> {
+  await once(server.listen(port, '127.0.0.1'), 'listening')
+  return `https://localhost:${(server.address() as AddressInfo).port}`
+}
+
+async function close(server: Server): Promise<void> {
+  if (!server.listening) return
+  server.close()
+  server.closeAllConnections()
+  await once(server, 'close')
+}
+
+function certificateOf(request: IncomingMessage): X509Certificate | undefined {
+  return (request.socket as TLSSocket).getPeerX509Certificate()
+}
+
+function thumbprintOf(request: IncomingMessage): string | undefined {
+  const certificate = certificateOf(request)
+  return certificate && certificateThumbprint(certificate)
+}
+
+/** A foreign authorization server: `oidc-provider`, as it comes, over https with a certificate of our development authority. */
+export interface ForeignServer extends AsyncDisposable {
+  readonly issuer: string
+  readonly provider: Provider
+  readonly tls: DevelopmentTls
+}
+
+export async function foreignServer(configuration: Configuration): Promise<ForeignServer> {
+  const tls = await developmentTls({ clientCertificates: 'accept' })
+  let handle: ReturnType<Provider['callback']> = () => Promise.resolve()
+  const server = createServer(secureServerOptions(tls), (request, response) => void handle(request, response))
+  attach(server, tls)
+  const issuer = await listen(server, 0)
+  const provider = new Provider(issuer, configuration)
+  handle = provider.callback()
+  return { issuer, provider, tls, [Symbol.asyncDispose]: () => close(server) }
+}
+
+/** The client certificate of a request to {@link foreignServer}, as its configuration asks for it. */
+export function peerCertificate(context: { readonly req: IncomingMessage }): X509Certificate | undefined {
+  return certificateOf(context.req)
+}
