@@ -6,24 +6,27 @@
 /** Converts from the fixed-length form; `undefined` if the length is not twice that of a coordinate. */
 export function toDer(signature: Uint8Array, size: number): Buffer | undefined {
   if (signature.length !== 2 * size) return undefined
-  const r = integerStart(signature, 0, size)
-  const s = integerStart(signature, size, 2 * size)
-  const rLength = size - r.at + r.pad
-  const sLength = 2 * size - s.at + s.pad
+  let r = significant(signature, 0, size)
+  let s = significant(signature, size, 2 * size)
+  const rPad = (signature[r] ?? 0) >> 7
+  const sPad = (signature[s] ?? 0) >> 7
+  const rLength = size - r + rPad
+  const sLength = 2 * size - s + sPad
   const length = 4 + rLength + sLength
-  const headerLength = length < 0x80 ? 2 : 3
-  const der = Buffer.alloc(headerLength + length)
+  // Every byte is written below; copying so few one by one is several times faster than by views.
+  const der = Buffer.allocUnsafe(length + (length < 0x80 ? 2 : 3))
   let at = 0
   der[at++] = 0x30
-  if (headerLength === 3) der[at++] = 0x81
+  if (length >= 0x80) der[at++] = 0x81
   der[at++] = length
   der[at++] = 0x02
   der[at++] = rLength
-  der.set(signature.subarray(r.at, size), at + r.pad)
-  at += rLength
+  if (rPad === 1) der[at++] = 0
+  while (r < size) der[at++] = signature[r++] ?? 0
   der[at++] = 0x02
   der[at++] = sLength
-  der.set(signature.subarray(s.at), at + s.pad)
+  if (sPad === 1) der[at++] = 0
+  while (s < 2 * size) der[at++] = signature[s++] ?? 0
   return der
 }
 
@@ -35,16 +38,16 @@ export function fromDer(der: Uint8Array, size: number): Buffer {
     const length = der[at + 1] ?? 0
     at += 2
     const number = der.subarray(at, at + length)
-    const significant = number[0] === 0 ? number.subarray(1) : number
-    out.set(significant, end - significant.length)
+    const digits = number[0] === 0 ? number.subarray(1) : number
+    out.set(digits, end - digits.length)
     at += length
   }
   return out
 }
 
-/** Where a number begins without its leading zeros, and whether it needs one so as not to be negative. */
-function integerStart(bytes: Uint8Array, from: number, end: number): { at: number; pad: number } {
+/** Where a number begins without its leading zeros; a number that is zero keeps one. */
+function significant(bytes: Uint8Array, from: number, end: number): number {
   let at = from
   while (at < end - 1 && bytes[at] === 0) at++
-  return { at, pad: (bytes[at] ?? 0) >= 0x80 ? 1 : 0 }
+  return at
 }
