@@ -3,18 +3,16 @@ import {
   credentialOf,
   notMine,
   requireText,
-  vouchForPrincipal,
   type Authenticator,
-  type Confirmation,
   type Credential,
   type NotMine,
   type Principal,
-  type PrincipalInit,
 } from '@portcullis/core'
-import { isNumericDate, type IssuerRow, type JwtClaims } from './claims.ts'
+import type { JwtClaims } from './claims.ts'
 import { isRefused, refuse, type JwtRefused } from './errors.ts'
+import { principalOf } from './principal.ts'
 import type { Acceptance } from './token-cache.ts'
-import { TokenJudge, type VerifiedJwt, type VerifierOptions } from './verify.ts'
+import { TokenJudge, type VerifierOptions } from './verify.ts'
 
 /** The options of {@link jwt}. */
 export type JwtOptions<C extends JwtClaims = JwtClaims> = VerifierOptions<C> & {
@@ -66,7 +64,7 @@ const defaultCache = { maxEntries: 10_000 }
  * enforces. To take plain bearer tokens use {@link jwt}.
  */
 export function accessTokenJudge<C extends JwtClaims = JwtClaims>(options: VerifierOptions<C>): AccessTokenJudge<C> {
-  const judge = new TokenJudge<C, Principal<C>>(options, defaultCache, principalOf)
+  const judge = new TokenJudge<C, Principal<C>>(options, defaultCache, (verified, row) => principalOf(row, verified.claims, verified))
   const isEncrypted = options.decryption !== undefined
   // An adapter hands out the same object for the same text on one connection: its verdict is found without a digest.
   const seen = new WeakMap<Credential, Acceptance<Principal<C>>>()
@@ -103,68 +101,4 @@ function hasShape(token: string, isEncrypted: boolean): boolean {
   let dots = 0
   for (let at = token.indexOf('.'); at !== -1 && dots < 5; at = token.indexOf('.', at + 1)) dots++
   return dots === 2 || (dots === 4 && isEncrypted)
-}
-
-function principalOf<C extends JwtClaims>(verified: VerifiedJwt<C>, row: IssuerRow): Principal<C> | JwtRefused {
-  const { claims, acceptedUntilMs, revocations } = verified
-  const subject = claims[row.subjectClaim]
-  if (subject === undefined) return refuse('ERR_JWT_CLAIM_MISSING', row.subjectClaim)
-  if (typeof subject !== 'string' || subject === '') return refuse('ERR_JWT_CLAIM_INVALID', row.subjectClaim)
-  const scopes = scopesOf(claims[row.scopeClaim])
-  if (scopes === undefined) return refuse('ERR_JWT_CLAIM_INVALID', row.scopeClaim)
-  const confirmation = claims['cnf'] === undefined ? undefined : confirmationOf(claims['cnf'])
-  if (confirmation === null) return refuse('ERR_JWT_CONFIRMATION_UNSUPPORTED', 'cnf')
-  const actor = claims['act'] === undefined ? undefined : actorOf(row.issuer, claims['act'])
-  if (actor === null) return refuse('ERR_JWT_CLAIM_INVALID', 'act')
-  const authenticated = claims['auth_time']
-  if (authenticated !== undefined && !isNumericDate(authenticated)) return refuse('ERR_JWT_CLAIM_INVALID', 'auth_time')
-  const init: PrincipalInit<C> = {
-    issuer: row.issuer,
-    subject,
-    scopes,
-    claims,
-    revocations,
-    ...(acceptedUntilMs !== Number.POSITIVE_INFINITY && { expiresAt: new Date(acceptedUntilMs) }),
-    ...(authenticated !== undefined && { authenticatedAt: new Date(authenticated * 1000) }),
-    ...(confirmation !== undefined && { confirmation }),
-    ...(actor !== undefined && { actor }),
-  }
-  return vouchForPrincipal(init)
-}
-
-const noScopes: readonly string[] = []
-
-/** The scopes of a claim, text with spaces or list of texts; `undefined` if it is neither. */
-function scopesOf(claim: unknown): readonly string[] | undefined {
-  if (claim === undefined) return noScopes
-  const list: unknown = typeof claim === 'string' ? claim.split(' ') : claim
-  if (!Array.isArray(list) || !list.every((one): one is string => typeof one === 'string')) return undefined
-  return list.includes('') ? list.filter((one) => one !== '') : list
-}
-
-const thumbprint = /^[\w-]{43}$/
-
-/** RFC 7800, RFC 8705 section 3.1, RFC 9449 section 6.1; `null` for a binding that cannot be enforced. */
-function confirmationOf(cnf: unknown): Confirmation | null {
-  if (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)) return null
-  const members = Object.entries(cnf)
-  const sound =
-    members.length > 0 &&
-    members.every(([name, value]) => (name === 'jkt' || name === 'x5t#S256') && typeof value === 'string' && thumbprint.test(value))
-  return sound ? (Object.fromEntries(members) as Confirmation) : null
-}
-
-/** RFC 8693 section 4.1: the outermost acts now, those inside did before. `null` if one has no subject. */
-function actorOf(issuer: string, act: unknown): Principal | null {
-  if (typeof act !== 'object' || act === null || Array.isArray(act)) return null
-  const { sub, iss, act: before } = act as Readonly<Record<string, unknown>>
-  if (typeof sub !== 'string' || sub === '' || (iss !== undefined && (typeof iss !== 'string' || iss === ''))) return null
-  const actor = before === undefined ? undefined : actorOf(issuer, before)
-  if (actor === null) return null
-  return vouchForPrincipal({
-    issuer: iss ?? issuer,
-    subject: sub,
-    claims: act as Readonly<Record<string, unknown>>,
-    ...(actor !== undefined && { actor }),
-  })
 }
