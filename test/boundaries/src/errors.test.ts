@@ -36,7 +36,7 @@ function isTable(value: unknown): value is Codes {
 
 function codesUsedBy(each: Package): string[] {
   const files = each.sources.filter((file) => !file.endsWith('errors.ts'))
-  return files.flatMap((file) => program.stringsOf(file)).filter((text) => /^ERR_[A-Z0-9_]+$/.test(text))
+  return files.flatMap((file) => program.stringsOf(file)).filter((text) => /^ERR(?:_[A-Z0-9]+)+$/.test(text))
 }
 
 /** The codes in a text that look like ours: an example may well have codes of its own. */
