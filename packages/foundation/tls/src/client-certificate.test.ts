@@ -144,6 +144,30 @@ describe('clientCertificate', () => {
     })
   })
 
+  it('knows a peer anew after its anchor got another name', async () => {
+    let named: [Authority, Authority] = [partners, staff]
+    const source = (at: 0 | 1) => ({
+      get pem() {
+        return named[at].trust.toString()
+      },
+    })
+    const bundle = await serverBundle({
+      identity: await servers.server(),
+      clientCertificates: { accept: { partners: source(0), staff: source(1) } },
+    })
+    const everyone = { by: 'commonName', everyone: { scopes: [] } } as const
+    const leaf = clientCertificate({ tls: bundle, issuers: { partners: everyone, staff: everyone } })
+    const seen = await serve(bundle)
+    await attempt(seen.port, await clientBundle({ trust: servers.trust, identity: pair(await partners.issue(orders)) }))
+    const before = ask(leaf, seen.peers[0]) as Principal
+    expect(before).toMatchObject({ issuer: 'partners', revoked: false })
+    expect(ask(leaf, seen.peers[0])).toBe(before)
+    named = [staff, partners]
+    await bundle.reload()
+    expect(before.revoked).toBe(true)
+    expect(ask(leaf, seen.peers[0])).toMatchObject({ issuer: 'staff', revoked: false })
+  })
+
   it('is made of options that are checked', async () => {
     const tls = await bundleOf()
     const wrong: unknown[] = [

@@ -49,7 +49,8 @@ export function secureClientOptions(bundle: ClientTlsBundle, address: ServerAddr
     rejectUnauthorized: settings.verifyServer,
     checkServerIdentity: settings.verifyHostName ? (_host, certificate) => nameProblem(name, certificate) : () => undefined,
     ...(address.alpn && { ALPNProtocols: [...address.alpn] }),
-    ...(!settings.resumption && { maxCachedSessions: 0 }),
+    // An agent puts in a session that it remembers; the absent one takes its place.
+    ...(!settings.resumption && { maxCachedSessions: 0, session: undefined }),
   }
 }
 

@@ -99,9 +99,9 @@ describe('a client', () => {
   })
 
   it('tells an outage from a refusal', async () => {
-    const closed = net.createServer()
-    const port = await listen(closed)
-    closed.close()
+    const gone = net.createServer()
+    const port = await listen(gone)
+    gone.close()
     await expect(connectTls(await clientBundle({ trust: servers.trust }), address(port))).rejects.toMatchObject({
       code: 'ERR_TLS_CONNECT',
       family: 'unavailable',

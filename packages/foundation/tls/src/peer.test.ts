@@ -145,6 +145,26 @@ describe('chains', () => {
     else expect([second.outcome === 'hello', seen.refusals, seen.peers]).toEqual([false, Array(2).fill('ERR_TLS_PEER_CHAIN_HIDDEN'), []])
   })
 
+  it('that could be built in too many ways tell no principal', async () => {
+    const { key, subject } = await writeCertificate({ commonName: 'Many', ...dates() })
+    const many = await Promise.all(Array.from({ length: 70 }, () => partners.below('Many', { key })))
+    const bundle = await serverBundle({
+      identity: await servers.server(),
+      clientCertificates: { accept: { partners: [partners.trust, ...many.map(({ trust }) => trust)] } },
+    })
+    const seen = await serve(bundle)
+    const identity = pair(
+      await writeCertificate({
+        commonName: 'end',
+        ...dates(),
+        usages: ['clientAuth'],
+        issuer: { certificate: partners.trust, key, subject },
+      }),
+    )
+    expect((await attempt(seen.port, await client(identity))).outcome).not.toBe('hello')
+    expect(seen.refusals).toEqual(['ERR_TLS_PEER_AMBIGUOUS'])
+  })
+
   it('that can end in two anchors of different names tell no principal', async () => {
     const { certificate, key } = await partners.issue({ authority: { pathLength: 0 }, usages: [], commonName: 'Between' })
     const crossed = await staff.issue({ authority: { pathLength: 0 }, usages: [], commonName: 'Between', key })
