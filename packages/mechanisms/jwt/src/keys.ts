@@ -97,6 +97,11 @@ export class VerificationKey {
     return !this.revocation.revoked && nowMs < this.source.usableUntilMs
   }
 
+  /** Whether it came in a certificate, which has dates. */
+  get isDated(): boolean {
+    return this.notAfterMs !== Number.POSITIVE_INFINITY
+  }
+
   /** Whether the certificate that held it, if one did, is in its time. */
   isInDate(nowMs: number): boolean {
     return nowMs >= this.notBeforeMs && nowMs <= this.notAfterMs

@@ -20,7 +20,7 @@ import {
   type IssuerRow,
   type JwtClaims,
 } from './claims.ts'
-import { decodeBytes, decodeObject, maxTokenLength } from './compact.ts'
+import { dataScratch, decodeBytes, decodeObject, maxTokenLength, signatureScratch } from './compact.ts'
 import { requireDecryption, type Decryption, type DecryptionOptions } from './encryption.ts'
 import { errorOf, isRefused, refuse, type JwtErrorCode, type JwtRefused } from './errors.ts'
 import { HeaderMemo } from './header-memo.ts'
@@ -238,13 +238,18 @@ export class TokenJudge<C extends JwtClaims, T> {
     if (isRefused(key)) return key
     const check = key.checks.get(parsed.header.alg)
     if (check === undefined) return refuse('ERR_JWT_ALGORITHM_NOT_ALLOWED', 'alg')
-    if (!key.isInDate(this.#clock.now())) return refuse('ERR_JWT_KEY_OUT_OF_DATE', 'kid')
+    if (key.isDated && !key.isInDate(this.#clock.now())) return refuse('ERR_JWT_KEY_OUT_OF_DATE', 'kid')
     const { token, payloadEnd } = parsed
+    const { verifyAsync } = check
+    // All parts are canonical base64url by then, so that what was signed is ASCII.
+    if (verifyAsync === undefined || this.#onLoop) {
+      const signature = signatureScratch.decode(token.slice(payloadEnd + 1))
+      if (signature === undefined) return refuse('ERR_JWT_BASE64URL', 'signature')
+      return this.#signed(parsed, key, isValid(check, dataScratch.ascii(token, payloadEnd), signature))
+    }
     const signature = decodeBytes(token.slice(payloadEnd + 1))
     if (signature === undefined) return refuse('ERR_JWT_BASE64URL', 'signature')
     const data = Buffer.from(token.slice(0, payloadEnd), 'latin1')
-    if (check.verifyAsync === undefined || this.#onLoop) return this.#signed(parsed, key, isValid(check, data, signature))
-    const { verifyAsync } = check
     return offLoop(() => verifyAsync(data, signature)).then(
       (valid) => this.#signed(parsed, key, valid),
       (error: unknown) => {
