@@ -3,7 +3,8 @@ import { connect as connectSecure, type TLSSocket } from 'node:tls'
 
 import { everyone, guard, isSecurityError, type AuditEvent, type Guard } from '@portcullis/core'
 import { jwt } from '@portcullis/jwt'
-import { asUser, testIssuer, type TestIssuer } from '@portcullis/testkit'
+import { asUser, testIssuer, testPki, type TestIssuer } from '@portcullis/testkit'
+import { tlsBundle } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 
@@ -179,6 +180,26 @@ test('who does not read what it follows is cut off', async () => {
   await stopped.promise
 })
 
+test('nothing is delivered once the clock was set past the expiry, though no timer has run', async () => {
+  let push: ((text: string) => void) | undefined
+  const port = await listen({
+    'follow orders': {
+      follow(_principal, to) {
+        push = to
+        return () => undefined
+      },
+    },
+  })
+  const peer = await peerOf(port)
+  peer.socket.write(`AUTH Bearer ${issuer.token()}\nfollow orders\n`)
+  await expect.poll(() => peer.lines).toEqual(['OK', 'OK'])
+  push?.('in time')
+  issuer.clock.step(issuer.clock.now() + 300_000)
+  push?.('too late')
+  await peer.over
+  expect(peer.lines).toEqual(['OK', 'OK', 'NEWS orders "in time"', 'BYE expired'])
+})
+
 test('a connection has one subject: an operation that proves another is refused', async () => {
   const other = testIssuer({ clock: issuer.clock, issuer: 'https://other.test' })
   const table = jwt({
@@ -217,6 +238,19 @@ test('a listener that stops says so', async () => {
   await peer.over
   expect(peer.lines.at(-1)).toBe('BYE shutdown')
   await expect.poll(() => events).toContainEqual(expect.objectContaining({ type: 'sessionEnded', message: 'shutdown' }))
+})
+
+test('a TLS bundle that the listener made ends with it; one that it was given does not', async () => {
+  const pki = await testPki(issuer.clock.now())
+  const options = { side: 'server', identity: { pem: pki.servers.sound.pem }, clock: issuer.clock } as const
+  const own = await serve({ tls: options, guard: orders, operations: {} })
+  expect(issuer.clock.pending).toBe(1)
+  await own.close()
+  expect(issuer.clock.pending).toBe(0)
+  const given = await tlsBundle(options)
+  await (await serve({ tls: given, guard: orders, operations: {} })).close()
+  expect(issuer.clock.pending).toBe(1)
+  given.close()
 })
 
 test('a credential that the protocol has no form for is the mistake of whoever configured it', () => {

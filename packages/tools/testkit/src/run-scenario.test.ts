@@ -25,6 +25,9 @@ test('what is declared unsupported needs a reason, and steps that can be taken',
   await expect(
     declaring('live.expiry', { because, observed: 'challenged', attempt: (stage) => stage.attempt({ presents: [] }) }),
   ).resolves.toBe('unsupported')
+  await expect(declaring('live.scopeLost', { because, observed: 'closed', attempt: (stage) => stage.endsAtExpiry() })).resolves.toBe(
+    'unsupported',
+  )
 })
 
 test('a wire that cannot tell outcomes apart says so, and is held to it', async () => {

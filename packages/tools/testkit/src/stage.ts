@@ -1,30 +1,19 @@
 import { isDeepStrictEqual } from 'node:util'
 
-import {
-  allOf,
-  everyone,
-  guard,
-  scope,
-  stepUp,
-  type AuditEvent,
-  type CredentialSource,
-  type EndReason,
-  type Guard,
-  type Policy,
-} from '@portcullis/core'
+import { scope, type AuditEvent, type CredentialSource, type EndReason, type Guard } from '@portcullis/core'
 import { manualClock, type ManualClock } from '@portcullis/core/testing'
 
 import { answerTo, TestApplication } from './application.ts'
 import { Carriers } from './carriers.ts'
 import { countingSource, type CountingSource } from './counting-source.ts'
 import { Evidence } from './evidence.ts'
-import type { Carrier, Harness, Listening, Live, MechanismSetup, Observed, Peer } from './harness.ts'
+import { guardsOf } from './guards.ts'
+import type { Carrier, Harness, Listening, Live, Observed, Peer } from './harness.ts'
 import { testIssuer, type TestIssuer, type TokenFacts } from './issuer.ts'
-import { accessTokens, certificates, faulty, overloaded, proofs } from './mechanisms.ts'
 import { TooLate, until, within } from './patience.ts'
 import { serverName, type CertificateName, type ServerName, type TestPki } from './pki.ts'
 import { recordingPort } from './recording-port.ts'
-import type { Expected, Given, PolicyName, Presented } from './scenario.ts'
+import type { Expected, Given, Presented } from './scenario.ts'
 import { StageTls } from './stage-tls.ts'
 
 /**
@@ -57,19 +46,13 @@ export class Stage {
 
   /** Opens the listener. */
   async open({ policy = 'bearer', server = 'sound', clientCertificates = 'accept' }: Given): Promise<void> {
-    const guards = this.#guards(policy)
-    this.#read = guards.read
+    const guards = guardsOf(policy, this.issuer, this.#harness, (event) => void this.evidence.events.push(event))
+    this.#read = guards.operations.read
     this.#listening = await within(
       'opening the listener',
       this.#harness.listen({
         guard: guards.listener,
-        operations: [
-          { name: 'read', guard: guards.read },
-          { name: 'write', guard: guards.listener.with({ authorize: scope('orders:write') }) },
-          { name: 'elevated', guard: guards.listener.with({ authorize: () => stepUp('fresh', { maxAgeSeconds: 60 }) }) },
-          { name: 'public', guard: guards.listener.with({ authenticate: everyone() }) },
-          { name: 'broken', guard: guards.read },
-        ],
+        operations: Object.entries(guards.operations).map(([name, guard]) => ({ name, guard })),
         tls: await this.#tls.server(server, clientCertificates),
         clock: this.clock,
         application: this.application,
@@ -251,6 +234,18 @@ export class Stage {
     return this.observe(given.by === 'client' ? await this.client(given) : this.peer(given), given.operation ?? 'read')
   }
 
+  /**
+   * A live connection that cannot be renewed, up to its end at the expiry of the token that it began with. What
+   * {@link Unsupported.attempt} shows where a protocol has no way to re-authenticate in band.
+   */
+  async endsAtExpiry(): Promise<Observed> {
+    await this.open({})
+    const live = await this.live({ presents: [{ token: { expiresInSeconds: 60 } }] })
+    await this.advance(60)
+    await this.ends(live, 'expired')
+    return { outcome: 'closed', wire: '' }
+  }
+
   /** The subject that the kit makes of a certificate. */
   subjectOf(certificate: CertificateName): string {
     return this.#pki.clients[certificate].thumbprint
@@ -285,24 +280,5 @@ export class Stage {
   #peerWith({ certificate, trusts = 'sound', plaintext = false }: Given, carriers: readonly Carrier[]): Peer {
     const identity = certificate === undefined ? undefined : this.#pki.clients[certificate]
     return this.#opened.peer({ carriers, identity, trust: this.#pki.authorities[trusts], serverName, plaintext })
-  }
-
-  #guards(policy: PolicyName): { readonly listener: Guard; readonly read: Guard } {
-    const setup: MechanismSetup = {
-      issuer: this.issuer,
-      keys: policy === 'keyServerDown' ? { unreachable: 'https://localhost:1/jwks' } : 'document',
-    }
-    const tokens = (): Policy => this.#harness.mechanism?.(setup) ?? accessTokens(setup)
-    const policies: Readonly<Record<PolicyName, () => Policy>> = {
-      bearer: tokens,
-      keyServerDown: tokens,
-      certificate: () => certificates(setup),
-      bearerAndCertificate: () => allOf(tokens(), certificates(setup)),
-      proof: () => proofs(setup),
-      overloaded,
-      faulty,
-    }
-    const listener = guard({ authenticate: policies[policy](), clock: this.clock, audit: (event) => void this.evidence.events.push(event) })
-    return { listener, read: listener.with({ authorize: scope('orders:read') }) }
   }
 }

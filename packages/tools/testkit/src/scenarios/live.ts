@@ -15,6 +15,18 @@ export const liveScenarios = {
       await stage.ends(live, 'expired')
     },
   },
+  'live.clockStep': {
+    title: 'a clock that is set past the expiry is noticed within a minute',
+    rule: 'session clock',
+    async steps(stage) {
+      await stage.open({})
+      const live = await stage.live({ presents: [{ token: { expiresInSeconds: 300 } }] })
+      await stage.delivers(live, 'before')
+      stage.clock.step(stage.clock.now() + 300_000)
+      await stage.advance(60)
+      await stage.ends(live, 'expired')
+    },
+  },
   'live.revocation': {
     title: 'a revocation ends the live connection at once; nothing is delivered after it',
     rule: 'RFC 7009 section 2.2',
