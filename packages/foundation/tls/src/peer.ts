@@ -45,7 +45,7 @@ export function judge(socket: TLSSocket, state: BundleState): Judgement {
   if (typeof socket?.getPeerX509Certificate !== 'function')
     throw new ConfigurationError('ERR_OPTION_INVALID', 'A connection without TLS has no certificate to ask for.')
   const judgement = judgeHandshake(socket, state)
-  Object.defineProperty(socket, judgementKey, { value: { state, judgement }, configurable: true })
+  ;(socket as Judged)[judgementKey] = { state, judgement }
   return judgement
 }
 
