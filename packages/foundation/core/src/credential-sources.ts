@@ -224,6 +224,7 @@ export function forTargets(where: string, targets: readonly string[]): (request:
 /** Whether two credentials say the same; secrets are compared in constant time. */
 export function sameCredential(a: Credential, b: Credential): boolean {
   if (a === b) return true
+  // Kinds are open to merging, so only their shape is known here: a record of texts, bytes and secrets.
   const left = a as unknown as Record<string, unknown>
   const right = b as unknown as Record<string, unknown>
   const keys = Object.keys(left)

@@ -110,7 +110,6 @@ export const coreErrorCodes = {
   ERR_CREDENTIAL_MISSING: 'No credential was presented.',
   ERR_CREDENTIAL_MALFORMED: 'A credential could not be read.',
   ERR_CREDENTIAL_AMBIGUOUS: 'Two credentials came in one carrier, or one kind came in two.',
-  ERR_CREDENTIAL_NOT_ACCEPTED: 'A credential of a kind that this policy does not take, or one that its authenticator refused.',
   ERR_CONFIRMATION_UNMET: 'The principal is bound to a key, and the peer has not shown that it holds that key.',
   ERR_PRINCIPAL_EXPIRED: 'The principal is no longer valid.',
   ERR_PRINCIPAL_REVOKED: 'The principal was revoked.',
@@ -125,11 +124,8 @@ export const coreErrorCodes = {
   ERR_SOURCE_EXHAUSTED: 'A credential source has no credential other than the one that was refused.',
   ERR_SOURCE_NOT_READY: 'A warm credential was asked for before the first one was fetched, or after the last one expired.',
   ERR_CALLER_MISSING: 'A call on behalf of a caller was made without one.',
-  ERR_SESSION_SUBJECT: 'Re-authentication named another subject, issuer or key than the session has.',
-  ERR_SESSION_ENDED: 'The session has ended.',
   ERR_ABORTED: 'The caller gave up.',
   ERR_DEAD_LETTER: 'A refused message could not be stored among the dead letters yet.',
-  ERR_TIMEOUT: 'Something awaited took longer than its bound.',
 } as const
 
 /** A code of an error of `@portcullis/core`. */
