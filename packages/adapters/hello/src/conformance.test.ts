@@ -50,31 +50,22 @@ const harness: Harness = {
       offered[`follow ${name}`] = { guard: own, follow: (principal, push) => application.subscribe(name, principal, push) }
     }
     const listener = await serve({ tls, guard, operations: offered })
-    const peers: { close(): void }[] = []
     return {
       origin: `hello://localhost:${listener.port}`,
-      peer(setup) {
-        const peer = new BarePeer(listener.port, setup)
-        peers.push(peer)
-        return peer
-      },
-      client({ source, tls: clientTls, serverName, plaintextPort }) {
-        const connection = connect({ host: '127.0.0.1', port: plaintextPort ?? listener.port, tls: clientTls, serverName, source })
-        const close = async (): Promise<void> => (await connection).close()
-        peers.push({ close: () => void close().catch(() => undefined) })
+      peer: (setup) => new BarePeer(listener.port, setup),
+      async client({ source, tls: clientTls, serverName, plaintextPort }) {
+        const client = await connect({ host: '127.0.0.1', port: plaintextPort ?? listener.port, tls: clientTls, serverName, source })
         return {
-          call: async (operation) => ({ outcome: 'allowed', answer: await (await connection).call('call', operation), wire: '' }),
+          call: async (operation) => ({ outcome: 'allowed', answer: await client.call('call', operation), wire: '' }),
           async live(operation) {
             const received: string[] = []
-            const { ended } = await (await connection).follow(operation, (text) => received.push(text))
+            const { ended } = await client.follow(operation, (text) => received.push(text))
             return { received, ended: ended.then((wire) => ({ wire })) }
           },
+          close: () => client.close(),
         }
       },
-      async close() {
-        for (const peer of peers) peer.close()
-        await listener.close()
-      },
+      close: () => listener.close(),
     }
   },
   unsupported: {
@@ -110,11 +101,8 @@ class BarePeer implements Peer {
     return { received: this.#news, ended: this.#over.promise, reauthenticate: ([carrier]) => this.#present(carrier) }
   }
 
-  close(): void {
-    void this.#socket?.then(
-      (socket) => socket.destroy(),
-      () => undefined,
-    )
+  async close(): Promise<void> {
+    await this.#socket?.then((socket) => socket.destroy()).catch(() => undefined)
   }
 
   /** Connects and presents what there is, once; what it is told if that was refused. */

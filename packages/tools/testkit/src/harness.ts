@@ -9,8 +9,8 @@ import type { Stage } from './stage.ts'
  * What the kit needs to drive an adapter: how to open its listener and how to be a peer of it. Scenarios speak of
  * facts ("expired", "bound to another channel"); the harness says them in the words of its protocol.
  *
- * A harness is small: what throws counts as a closed connection, so it needs no error handling of its own, and all
- * sockets end with {@link Listening.close}.
+ * A harness is small: what throws counts as a closed connection, so it needs no error handling of its own, and the
+ * kit closes what it opened.
  */
 export interface Harness {
   /** Opens the adapter's listener on a free loopback port; for a broker, starts its consumer. */
@@ -69,11 +69,11 @@ export interface Listening {
   readonly origin: string
   /** A bare peer, written in the harness without the adapter's client, since it must be able to misbehave. Opens nothing yet. */
   peer(setup: PeerSetup): Peer
-  /** The adapter's own client. Opens nothing yet, or throws what it throws. */
+  /** The adapter's own client, connected or not yet. What it throws counts as `clientRefused`. */
   client(setup: ClientSetup): Peer | Promise<Peer>
   /** What a proof for this call must cover, where the protocol can carry one (RFC 9449 section 4.2). */
   binding?(operation: string): RequestBinding
-  /** Ends the listener and everything that it and its peers hold. */
+  /** Ends the listener. The peers were closed before. */
   close(): Promise<void>
 }
 
@@ -123,6 +123,8 @@ export interface Peer {
   call(operation: string): Promise<Observed>
   /** Opens a live connection or stream. Throws if it is refused. */
   live?(operation: string): Promise<Live>
+  /** Gives up what it holds. Called once, at the end. */
+  close?(): void | Promise<void>
 }
 
 /** A live connection, from the far end. */

@@ -31,6 +31,7 @@ export class Stage {
   readonly #carriers: Carriers
   readonly #delivered = new Map<Live, string[]>()
   readonly #byClient = new WeakSet<Peer>()
+  readonly #peers: Peer[] = []
   #listening: Listening | undefined
   #read: Guard | undefined
 
@@ -67,6 +68,7 @@ export class Stage {
 
   /** Ends everything that the stage has opened. */
   async close(): Promise<void> {
+    await within('closing the peers', Promise.all(this.#peers.map(async (peer) => peer.close?.())))
     await within('closing the listener', this.#listening?.close() ?? Promise.resolve())
     await this.#tls.close()
   }
@@ -86,8 +88,14 @@ export class Stage {
     plaintextPort?: number,
   ): Promise<Peer> {
     const tls = await this.#tls.client(given.certificate)
-    const peer = await this.#opened.client({ source, tls, serverName, plaintextPort, clock: this.clock })
+    const setup = { source, tls, serverName, plaintextPort, clock: this.clock }
+    const connecting = within('connecting', (async () => this.#opened.client(setup))())
+    const peer = await connecting.catch((error: unknown): Peer => {
+      if (error instanceof TooLate) throw error
+      return { call: () => Promise.reject(error) }
+    })
     this.#byClient.add(peer)
+    this.#peers.push(peer)
     return peer
   }
 
@@ -208,11 +216,8 @@ export class Stage {
   async refusesPlaintext(): Promise<void> {
     const port = await recordingPort()
     try {
-      const outcome = await this.client({}, undefined, port.port).then(
-        (client) => this.observe(client, 'read'),
-        () => undefined,
-      )
-      if (outcome !== undefined && outcome.outcome !== 'clientRefused') throw new Error(`The client did not refuse: ${outcome.outcome}.`)
+      const { outcome } = await this.observe(await this.client({}, undefined, port.port), 'read')
+      if (outcome !== 'clientRefused') throw new Error(`The client did not refuse: ${outcome}.`)
       this.evidence.saw('the plaintext port', port.received())
     } finally {
       await port.close()
@@ -279,6 +284,8 @@ export class Stage {
 
   #peerWith({ certificate, trusts = 'sound', plaintext = false }: Given, carriers: readonly Carrier[]): Peer {
     const identity = certificate === undefined ? undefined : this.#pki.clients[certificate]
-    return this.#opened.peer({ carriers, identity, trust: this.#pki.authorities[trusts], serverName, plaintext })
+    const peer = this.#opened.peer({ carriers, identity, trust: this.#pki.authorities[trusts], serverName, plaintext })
+    this.#peers.push(peer)
+    return peer
   }
 }

@@ -148,7 +148,7 @@ function speaker(open: () => Promise<Socket>, onWarning?: () => void) {
   return { say, received, ended, close }
 }
 
-function barePeer(port: number, setup: PeerSetup): Peer & { close(): void } {
+function barePeer(port: number, setup: PeerSetup): Peer {
   const { say, received, ended, close } = speaker(() => connectBare(setup, port))
   const { carriers } = setup
   return {
@@ -162,12 +162,7 @@ function barePeer(port: number, setup: PeerSetup): Peer & { close(): void } {
   }
 }
 
-function client(
-  origin: string,
-  port: number,
-  { source, tls, serverName, plaintextPort }: ClientSetup,
-  defect: Defect,
-): Peer & { close(): void } {
+function client(origin: string, port: number, { source, tls, serverName, plaintextPort }: ClientSetup, defect: Defect): Peer {
   const target = { origin, secure: true }
   const open = async (): Promise<Socket> => {
     const host = '127.0.0.1'
@@ -214,18 +209,12 @@ export const tiny = (defect: Defect): Harness => ({
     await once(server.listen(0, '127.0.0.1'), 'listening')
     const { port } = server.address() as AddressInfo
     const origin = `tiny://localhost:${port}`
-    const peers: { close(): void }[] = []
-    const kept = <P extends { close(): void }>(peer: P): P => {
-      peers.push(peer)
-      return peer
-    }
     return {
       origin,
       binding: bindingOf,
-      peer: (peerSetup) => kept(barePeer(port, peerSetup)),
-      client: (clientSetup) => kept(client(origin, port, clientSetup, defect)),
+      peer: (peerSetup) => barePeer(port, peerSetup),
+      client: (clientSetup) => client(origin, port, clientSetup, defect),
       async close() {
-        for (const peer of peers) peer.close()
         await once(server.close(), 'close')
       },
     }
