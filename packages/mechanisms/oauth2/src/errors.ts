@@ -16,6 +16,10 @@ export const oauth2ErrorCodes = {
   ERR_OAUTH_PARAMETER_RESERVED: 'An additional parameter has a name that the protocol itself uses.',
   ERR_OAUTH_LOGIN_FAILED: 'The user did not log in, or refused, or the answer did not belong to the request.',
   ERR_OAUTH_LOGIN_TIMEOUT: 'Nobody logged in within the time.',
+  ERR_INTROSPECTION_INACTIVE:
+    'The authorization server says that the token is not active: unknown, expired, revoked or not for this service.',
+  ERR_INTROSPECTION_PROOF_MISSING: 'The token is bound to a key and came as a plain bearer token.',
+  ERR_INTROSPECTION_OVERLOADED: 'More tokens wait to be introspected than the bound allows.',
 } as const satisfies Record<`ERR_${string}`, string>
 
 /** One of the keys of {@link oauth2ErrorCodes}. */

@@ -45,7 +45,12 @@ export function httpsTransport(options: TransportOptions): Transport {
     const url = new URL(address)
     if (url.protocol !== 'https:') throw outage('ERR_OAUTH_SERVER_UNTRUSTED', `${url.origin} is called over https only.`)
     request.signal?.throwIfAborted()
-    const answer = await exchange(await agentOf(), url, request, { connectTimeoutMs, timeoutMs })
+    const { pooled, fresh } = await agentOf()
+    const bounds = { connectTimeoutMs, timeoutMs }
+    const answer = await exchange(pooled, url, request, bounds).catch((error: unknown) => {
+      if (!(error instanceof StaleConnection)) throw error
+      return exchange(fresh, url, request, bounds)
+    })
     try {
       return responseOf(answer)
     } catch (cause) {
@@ -57,24 +62,36 @@ export function httpsTransport(options: TransportOptions): Transport {
 // The public authorities: made when it is first needed, and the same for all, since nothing of it can change.
 let publicBundle: Promise<ClientTlsBundle> | undefined
 
-/** The agent of the bundle's present generation: after a reload connections are made anew. */
-function agents(given: ClientTlsBundle | undefined): () => Agent | Promise<Agent> {
-  let agent: Agent | undefined
-  const ready = (bundle: ClientTlsBundle): Agent => {
+interface Agents {
+  readonly pooled: Agent
+  /** For the one repetition of what met a connection that the server had closed. */
+  readonly fresh: Agent
+}
+
+/** The agents of the bundle's present generation: after a reload connections are made anew. */
+function agents(given: ClientTlsBundle | undefined): () => Agents | Promise<Agents> {
+  let present: Agents | undefined
+  const make = (bundle: ClientTlsBundle): Agents =>
+    (present = { pooled: new BundleAgent(bundle, true), fresh: new BundleAgent(bundle, false) })
+  const ready = (bundle: ClientTlsBundle): Agents => {
     bundle.subscribe(({ type }) => {
-      if (type === 'reloaded') agent = new BundleAgent(bundle)
+      if (type === 'reloaded') make(bundle)
     })
-    return (agent = new BundleAgent(bundle))
+    return make(bundle)
   }
   if (given !== undefined) ready(given)
-  return () => agent ?? (publicBundle ??= tlsBundle({ side: 'client' })).then((bundle) => agent ?? ready(bundle))
+  return () => present ?? (publicBundle ??= tlsBundle({ side: 'client' })).then((bundle) => present ?? ready(bundle))
 }
+
+/** A connection that was kept open had been closed by the server, before any of the answer came. */
+class StaleConnection extends Error {}
+const closedByPeer: ReadonlySet<unknown> = new Set(['ECONNRESET', 'EPIPE'])
 
 class BundleAgent extends Agent {
   readonly #bundle: ClientTlsBundle
 
-  constructor(bundle: ClientTlsBundle) {
-    super({ keepAlive: true, maxSockets, scheduling: 'lifo' })
+  constructor(bundle: ClientTlsBundle, keepAlive: boolean) {
+    super({ keepAlive, maxSockets, scheduling: 'lifo' })
     this.#bundle = bundle
   }
 
@@ -128,7 +145,9 @@ function exchange(
     }
     const abort = (): void => fail(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
-    outgoing.on('error', (cause) => fail(failure(url, cause)))
+    outgoing.on('error', (cause: NodeJS.ErrnoException) =>
+      fail(outgoing.reusedSocket && closedByPeer.has(cause.code) ? new StaleConnection() : failure(url, cause)),
+    )
     outgoing.on('socket', (socket) => {
       if (!socket.connecting) return
       connecting = setTimeout(late('was not connected', bounds.connectTimeoutMs), bounds.connectTimeoutMs)
@@ -162,7 +181,7 @@ function responseOf({ status, rawHeaders, content }: Answer): Response {
 
 const certificateProblem = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_OSSL_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/
 
-function failure(url: URL, cause: Error & { readonly code?: string }): Error {
+function failure(url: URL, cause: NodeJS.ErrnoException): Error {
   if (isSecurityError(cause) && cause.code.startsWith('ERR_OAUTH_')) return cause
   const code: OAuth2ErrorCode = certificateProblem.test(cause.code ?? '') ? 'ERR_OAUTH_SERVER_UNTRUSTED' : 'ERR_OAUTH_UNREACHABLE'
   return outage(code, `${url.origin} could not be reached: ${cause.message}`, cause)
