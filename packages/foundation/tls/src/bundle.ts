@@ -50,7 +50,7 @@ export interface BundleState {
 
 const stateKey = Symbol.for('portcullis.tls.state')
 
-// An hour-old connection's keys are safe whatever happens to these; half a day bounds what a stolen ticket key opens (RFC 8446 appendix F.1 on resumption).
+// Whoever gets hold of a ticket key can take up the sessions under it; half a day bounds how many those are (RFC 5077 section 5.5).
 const ticketKeyLifetimeMs = 12 * 3_600_000
 
 /**

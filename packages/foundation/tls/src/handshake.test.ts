@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import http2 from 'node:http2'
+import https from 'node:https'
 import net from 'node:net'
 import tls from 'node:tls'
 
@@ -52,6 +54,43 @@ describe('a server', () => {
       expect((await attempt(port, await clientBundle({ trust: servers.trust, ...(identity && { identity }) }))).outcome).not.toBe('hello')
     }
     expect(codes).toEqual(['ERR_TLS_PEER_MISSING', 'ERR_TLS_PEER_UNTRUSTED'])
+  })
+
+  it.each(['https', 'http2'] as const)('of %s answers nobody whose optional certificate does not hold', async (protocol) => {
+    const bundle = await serverBundle({ identity: await servers.server(), clientCertificates: { accept: { clients: clients.trust } } })
+    const codes: string[] = []
+    bundle.subscribe((event) => event.type === 'handshakeRefused' && codes.push(event.code))
+    let answered = 0
+    const answer = (_request: unknown, response: { end(text: string): unknown }): void => {
+      answered += 1
+      response.end('hello')
+    }
+    const server =
+      protocol === 'https'
+        ? https.createServer(secureServerOptions(bundle), answer)
+        : http2.createSecureServer(secureServerOptions(bundle, { alpn: ['h2'] }), answer)
+    attach(server, bundle)
+    const port = await listen(server)
+    const request =
+      protocol === 'https'
+        ? 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+        : Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0')
+    const call = async (authority: Authority) => {
+      const client = await clientBundle({ trust: servers.trust, identity: await authority.client() })
+      const alpn: [string] = [protocol === 'https' ? 'http/1.1' : 'h2']
+      const socket = tls.connect({ port, ...secureClientOptions(client, { host: 'localhost', alpn }) })
+      socket.write(request)
+      return new Promise<string>((resolve) =>
+        socket
+          .once('data', () => resolve('data'))
+          .on('error', () => undefined)
+          .once('close', () => resolve('closed')),
+      ).finally(() => socket.destroy())
+    }
+    expect(await call(clients)).toBe('data')
+    const before = answered
+    expect(await call(await Authority.root('Clients'))).toBe('closed')
+    expect([answered, codes]).toEqual([before, ['ERR_TLS_PEER_UNTRUSTED']])
   })
 
   it('is let go of', async () => {

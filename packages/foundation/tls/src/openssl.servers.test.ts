@@ -253,13 +253,15 @@ describe('openssl s_client', () => {
     const required = await serve(await serverBundle({ identity, clientCertificates: { require: { clients: clients.trust } } }))
     const accepted = await serve(await serverBundle({ identity, clientCertificates: { accept: { clients: clients.trust } } }))
     const between = await clients.below('Between')
-    const strangers = await Authority.root('Clients')
+    const [strangers, further] = [await Authority.root('Clients'), await between.below('Further', { authority: { pathLength: 0 } })]
     const presented: [readonly string[], required: string, accepted: string][] = [
       [[], 'ERR_TLS_PEER_MISSING', ''],
       [await files(await clients.issue()), '', ''],
       [await files(await between.issue(), between), '', ''],
       [await files(await strangers.issue()), 'ERR_TLS_PEER_UNTRUSTED', 'ERR_TLS_PEER_UNTRUSTED'],
       [await files(await between.issue()), 'ERR_TLS_PEER_UNTRUSTED', 'ERR_TLS_PEER_UNTRUSTED'],
+      [await files(await further.issue(), further, between), '', ''],
+      [await files(await further.issue(), further), 'ERR_TLS_PEER_UNTRUSTED', 'ERR_TLS_PEER_UNTRUSTED'],
       [await files(await clients.issue(dates(-3, -1))), 'ERR_TLS_PEER_OUT_OF_DATE', 'ERR_TLS_PEER_OUT_OF_DATE'],
       [await files(await clients.issue({ usages: ['serverAuth'] })), 'ERR_TLS_PEER_USAGE', 'ERR_TLS_PEER_USAGE'],
       [await files(await clients.issue({ usages: [] })), 'ERR_TLS_PEER_USAGE', 'ERR_TLS_PEER_USAGE'],

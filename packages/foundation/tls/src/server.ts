@@ -105,9 +105,8 @@ function handshakeError(error: Error & { code?: string }, socket: TLSSocket, sta
   return new TlsPeerError('ERR_TLS_HANDSHAKE', error)
 }
 
-// The runtime's words for what its verification found.
+// The runtime's words for what its verification found; the others say that the chain leads nowhere.
 const verificationCodes: ReadonlyMap<string, TlsErrorCode> = new Map([
-  ['UNABLE_TO_GET_ISSUER_CERT', 'ERR_TLS_PEER_MISSING'],
   ['CERT_HAS_EXPIRED', 'ERR_TLS_PEER_OUT_OF_DATE'],
   ['CERT_NOT_YET_VALID', 'ERR_TLS_PEER_OUT_OF_DATE'],
   ['INVALID_PURPOSE', 'ERR_TLS_PEER_USAGE'],
