@@ -1,6 +1,13 @@
 import { X509Certificate, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { checkOptions, ConfigurationError, isSecret, requireText, Revocation, type Secret } from '@portcullis/core'
-import { jwkThumbprint, parsePublicKey, parseSecretKey, type InlinePublicKeySource } from '@portcullis/crypto'
+import {
+  jwkThumbprint,
+  parseCertificate,
+  parsePublicKey,
+  parseSecretKey,
+  type Certificate,
+  type InlinePublicKeySource,
+} from '@portcullis/crypto'
 import { defaultAlgorithms, isAlgorithm, signatureCheck, type Algorithm, type SignatureCheck } from './algorithms.ts'
 import { refuse, type JwtErrorCode, type JwtRefused } from './errors.ts'
 
@@ -54,6 +61,9 @@ export interface LocalKeySet extends KeySet {
   replace(keys: LocalKeys | readonly [LocalKeys, ...LocalKeys[]]): void
 }
 
+// RFC 5280 section 4.1.2.5: the dates of a certificate are inclusive, and count seconds.
+const lastSecondMs = 1_000
+
 /** How fresh a set of keys is. Looked at with each use of a key, remembered verdicts included. */
 export interface KeySource {
   /** From here on its keys must not be used before it was read again. */
@@ -80,13 +90,13 @@ export class VerificationKey {
     readonly key: KeyObject
     readonly keyId: string | undefined
     readonly algorithms: readonly Algorithm[]
-    readonly certificate?: X509Certificate
+    readonly certificate?: Certificate
     readonly source?: KeySource
   }) {
     this.keyId = init.keyId
     this.checks = new Map(init.algorithms.map((name) => [name, signatureCheck(name, init.key)]))
-    this.notBeforeMs = init.certificate === undefined ? Number.NEGATIVE_INFINITY : Date.parse(init.certificate.validFrom)
-    this.notAfterMs = init.certificate === undefined ? Number.POSITIVE_INFINITY : Date.parse(init.certificate.validTo)
+    this.notBeforeMs = init.certificate?.notBefore.getTime() ?? Number.NEGATIVE_INFINITY
+    this.notAfterMs = init.certificate === undefined ? Number.POSITIVE_INFINITY : init.certificate.notAfter.getTime() + lastSecondMs
     this.identity = JSON.stringify([init.keyId, init.algorithms, this.notBeforeMs, this.notAfterMs, thumbprint(init.key)])
     this.source = init.source ?? atHand
   }
@@ -104,7 +114,7 @@ export class VerificationKey {
 
   /** Whether the certificate that held it, if one did, is in its time. */
   isInDate(nowMs: number): boolean {
-    return nowMs >= this.notBeforeMs && nowMs <= this.notAfterMs
+    return nowMs >= this.notBeforeMs && nowMs < this.notAfterMs
   }
 }
 
@@ -206,7 +216,18 @@ function localKey(options: LocalKeys): readonly VerificationKey[] {
   const { publicKey } = options
   if (publicKey === undefined) throw new ConfigurationError('ERR_OPTION_MISSING', 'keys needs one of publicKey, secret, jwks and jwksUri.')
   const key = parsePublicKey(publicKey, { alsoCurves: ['secp256k1'] })
-  return [bound(key, options, publicKey instanceof X509Certificate ? publicKey : undefined)]
+  return [bound(key, options, certificateIn(publicKey))]
+}
+
+/** The certificate that a public key came in, if it did: its dates bound the use of the key. */
+function certificateIn(source: InlinePublicKeySource): Certificate | undefined {
+  const text = source instanceof X509Certificate ? source : 'pem' in source ? source.pem : 'der' in source ? source.der : undefined
+  try {
+    return text === undefined ? undefined : parseCertificate(text)
+  } catch {
+    // It is a bare key, since it was loaded as one already.
+    return undefined
+  }
 }
 
 /** Loads a secret for HMAC, from which a text that is a key of another kind is kept away (algorithm confusion). */
@@ -222,7 +243,7 @@ export function secretKey(secret: Secret | Uint8Array | KeyObject): KeyObject {
   return isSecret(secret) || secret instanceof Uint8Array ? parseSecretKey({ secret }) : parseSecretKey(secret)
 }
 
-function bound(key: KeyObject, options: PublicKeyOptions | SecretOptions, certificate?: X509Certificate): VerificationKey {
+function bound(key: KeyObject, options: PublicKeyOptions | SecretOptions, certificate?: Certificate): VerificationKey {
   const algorithms = options.algorithms === undefined ? defaultAlgorithms(key) : requireAlgorithms('keys.algorithms', options.algorithms)
   if (algorithms.length === 0) throw new ConfigurationError<JwtErrorCode>('ERR_JWT_KEY_UNUSABLE', 'No algorithm here goes with this key.')
   const keyId = options.keyId === undefined ? undefined : requireText('keys.keyId', options.keyId)
