@@ -124,10 +124,12 @@ function speaker(open: () => Promise<Socket>, onWarning?: () => void) {
     createInterface({ input: socket })
       .on('error', () => undefined)
       .on('line', (line) => {
+        // To a peer without TLS the listener answers an alert of TLS, on some runtimes.
+        if (!line.startsWith('{')) return void socket.destroy()
         const message = JSON.parse(line) as Observed & { readonly news?: string; readonly warning?: true }
-        if (message.warning) onWarning?.()
-        else if (message.news === undefined) answer.resolve({ ...message, wire: line })
-        else received.push(message.news)
+        if (message.warning) return onWarning?.()
+        if (message.news === undefined) return answer.resolve({ ...message, wire: line })
+        return void received.push(message.news)
       })
     return socket
   }
