@@ -205,7 +205,20 @@ function rowOf(what: string, measured: Measured | undefined, compared: string, g
   if (measured === undefined) throw new Error(what)
   const digits = measured.median < 10 ? 3 : 1
   const name = /^\d+$/.test(measured.name) ? 'ours' : measured.name
-  return [what, name, Number(measured.median.toFixed(digits)), `${(measured.spread * 100).toFixed(0)} %`, compared, goal]
+  return [
+    what,
+    name,
+    Number(measured.median.toFixed(digits)),
+    `${(measured.spread * 100).toFixed(0)} %`,
+    compared,
+    goal === '' ? '' : `${goal}: ${isMet(compared, goal) ? 'met' : 'MISSED'}`,
+  ]
+}
+
+/** Whether a comparison such as `0.86 of raw` reaches a goal such as `>= 0.85` or `> 1`. */
+function isMet(compared: string, goal: string): boolean {
+  const [relation, bound] = goal.split(' ')
+  return relation === '>' ? Number.parseFloat(compared) > Number(bound) : Number.parseFloat(compared) >= Number(bound)
 }
 
 /** Measures all of it. */
@@ -228,5 +241,5 @@ export async function run({ quick }: RunOptions): Promise<Table> {
 if (import.meta.main) {
   const { columns, rows } = await run({ quick: process.argv.includes('--quick') })
   for (const row of [columns, ...rows])
-    process.stdout.write(`${row.map((cell, at) => String(cell).padEnd([26, 26, 9, 8, 28, 8][at] ?? 8)).join('')}\n`)
+    process.stdout.write(`${row.map((cell, at) => String(cell).padEnd([26, 26, 9, 8, 28, 16][at] ?? 8)).join('')}\n`)
 }

@@ -1,13 +1,11 @@
 import type { IssuerRow } from './claims.ts'
 import type { JwtHeader } from './header.ts'
-import type { VerificationKey } from './keys.ts'
 
-/** A header that came with a good signature: read, checked against its issuer's row, its key found. */
+/** A header that came with a good signature: read, and checked against its issuer's row. */
 export interface KnownHeader {
   readonly text: string
   readonly header: JwtHeader
   readonly row: IssuerRow
-  readonly key: VerificationKey
 }
 
 // Issuers write one header for all tokens of a key; a few keys of a few issuers fit.
@@ -15,7 +13,8 @@ const maxHeaders = 64
 
 /**
  * Remembers headers, since all tokens of one key have the same. Only what came with a good signature is remembered, so
- * that a peer cannot fill it.
+ * that a peer cannot fill it; and not the key, which is looked up each time, since another may have come for the same
+ * header.
  */
 export class HeaderMemo {
   readonly #known = new Map<string, KnownHeader>()
@@ -28,11 +27,11 @@ export class HeaderMemo {
     return known
   }
 
-  add(text: string, header: JwtHeader, row: IssuerRow, key: VerificationKey): void {
+  add(text: string, header: JwtHeader, row: IssuerRow): void {
     if (this.#known.size >= maxHeaders) this.#known.clear()
     // A copy: a slice would keep the whole token in memory.
     const copy = Buffer.from(text, 'latin1').toString('latin1')
-    this.#last = { text: copy, header: Object.freeze(header), row, key }
+    this.#last = { text: copy, header: Object.freeze(header), row }
     this.#known.set(copy, this.#last)
   }
 }

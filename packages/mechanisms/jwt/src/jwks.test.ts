@@ -160,6 +160,31 @@ describe('unknown keys', () => {
     expect(endpoint.asked).toHaveLength(3)
   })
 
+  it('wait in a bounded number', async () => {
+    const { endpoint, outcome } = setUp()
+    let release = (): void => undefined
+    endpoint.answer = async () => {
+      await new Promise<void>((resolve) => {
+        release = resolve
+      })
+      return Response.json({ keys: endpoint.keys })
+    }
+    const token = tokenWith('bogus')
+    const waiting = Array.from({ length: 4_097 }, async () => outcome(token))
+    expect(await waiting.at(-1)).toBe('ERR_JWT_OVERLOADED')
+    release()
+    expect(new Set((await Promise.all(waiting)).slice(0, -1))).toEqual(new Set(['ERR_JWT_KEY_UNKNOWN']))
+  })
+
+  it('are not worth waiting for longer than the token lives', async () => {
+    const { clock, endpoint, outcome } = setUp()
+    endpoint.answer = () => {
+      clock.advance(300_000)
+      return Response.json({ keys: endpoint.keys })
+    }
+    expect(await outcome(tokenWith('one', rsa.privateKey, 'RS256', 0))).toBe('ERR_JWT_EXPIRED')
+  })
+
   it('are accepted within a second of their first use', async () => {
     const { clock, endpoint, outcome } = setUp()
     const token = tokenWith('two', otherRsa.privateKey)

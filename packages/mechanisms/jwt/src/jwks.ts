@@ -51,6 +51,8 @@ const refreshRetryMs = 30_000
 // A set of a thousand RSA keys has half of it.
 const maxSetBytes = 1_048_576
 const maxSetKeys = 1_000
+// Tokens with keys that are not known, while the set is read; those with known keys do not wait.
+const maxWaiting = 4_096
 const oneDayMs = 86_400_000
 
 /**
@@ -81,6 +83,7 @@ class RemoteKeys implements KeySource {
   #keys: ReadonlyMap<string, VerificationKey> = new Map()
   #index = new KeyIndex([])
   #flight: Promise<void> | undefined
+  #waiting = 0
   #attempt: { readonly atMs: number; readonly failure: UnavailableError<JwtErrorCode> | undefined } | undefined
 
   constructor(options: RemoteKeysOptions & { readonly clock?: Clock }) {
@@ -133,7 +136,24 @@ class RemoteKeys implements KeySource {
     } else if (this.#flight === undefined && this.#justTried(now) && this.#attempt?.failure !== undefined) {
       throw this.#attempt.failure
     }
-    return this.read().then(() => this.#index.find(keyId, algorithm))
+    return this.#readAndFind(keyId, algorithm)
+  }
+
+  async #readAndFind(keyId: string | undefined, algorithm: Algorithm): Promise<VerificationKey | JwtRefused> {
+    if (this.#waiting >= maxWaiting) {
+      throw new UnavailableError<JwtErrorCode>('ERR_JWT_OVERLOADED', {
+        message: `${maxWaiting} tokens wait for the keys at ${this.#url.href}.`,
+        reason: 'overload',
+        retryAfterMs: minIntervalMs,
+      })
+    }
+    this.#waiting++
+    try {
+      await this.read()
+      return this.#index.find(keyId, algorithm)
+    } finally {
+      this.#waiting--
+    }
   }
 
   /** Reads the set in the background; the next time at which it is tried is set first, so that it is not tried with every token. */

@@ -88,6 +88,16 @@ describe('a token that was accepted', () => {
     expect(await decide(credential)).toBe('allow')
   })
 
+  it('does not keep a key that came later from being found', async () => {
+    const keys = keySet({ publicKey: rsa.publicKey })
+    const { decide } = setUp({ keys } as Partial<JwtOptions>)
+    const named = { alg: 'RS256', kid: 'new' }
+    expect(await decide(bearer(forge(named, goodClaims(), rsa.privateKey)))).toBe('allow')
+    keys.replace([{ publicKey: rsa.publicKey }, { publicKey: otherRsa.publicKey, keyId: 'new' }])
+    expect(await decide(bearer(forge(named, goodClaims({ jti: '2' }), otherRsa.privateKey)))).toBe('allow')
+    expect(await decide(bearer(forge(named, goodClaims({ jti: '3' }), rsa.privateKey)))).toBe('ERR_JWT_SIGNATURE_INVALID')
+  })
+
   it('is asked about each time, where a function says what was revoked', async () => {
     const revoked = new Set<unknown>()
     const { decide } = setUp({ revocations: (claims: JwtClaims) => revoked.has(claims.jti) })

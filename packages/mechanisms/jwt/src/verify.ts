@@ -215,13 +215,13 @@ export class TokenJudge<C extends JwtClaims, T> {
     if (typeof iss !== 'string') return refuse('ERR_JWT_CLAIM_INVALID', 'iss')
     const row = this.#rows.get(iss)
     if (row === undefined) return refuse('ERR_JWT_ISSUER_UNKNOWN', 'iss')
-    const now = this.#clock.now()
-    const fault = (known?.row === row ? undefined : checkHeader(row, header)) ?? checkClaims(row, claims, now)
+    const fault = (known?.row === row ? undefined : checkHeader(row, header)) ?? checkClaims(row, claims, this.#clock.now())
     if (fault !== undefined) return fault
     const parsed: Parsed = { token, headerText, payloadEnd, header, claims, row }
-    if (known?.row === row && known.key.isCurrent(now)) return this.#withKey(parsed, known.key)
     const key = row.keys.find(header.kid, header.alg)
-    return key instanceof Promise ? key.then((found) => this.#withKey(parsed, found)) : this.#withKey(parsed, key)
+    if (!(key instanceof Promise)) return this.#withKey(parsed, key)
+    // The token may have expired while its key was fetched.
+    return key.then((found) => checkClaims(row, claims, this.#clock.now()) ?? this.#withKey(parsed, found))
   }
 
   /** An encrypted token: what is inside is judged as if it had come by itself. */
@@ -262,7 +262,7 @@ export class TokenJudge<C extends JwtClaims, T> {
   #signed(parsed: Parsed, key: VerificationKey, valid: boolean): Verdict<T> | Promise<Verdict<T>> {
     if (!valid) return refuse('ERR_JWT_SIGNATURE_INVALID')
     const { headerText, header, row, claims } = parsed
-    if (this.#memo.get(headerText)?.key !== key) this.#memo.add(headerText, header, row, key)
+    if (this.#memo.get(headerText)?.row !== row) this.#memo.add(headerText, header, row)
     const fault = checkMatchers(row, claims)
     if (fault !== undefined) return fault
     if (this.#schema === undefined) return this.#accept(parsed, key, claims as C)
