@@ -77,31 +77,34 @@ function malformed(carrier: string, why: string): Credential {
   return { kind: 'malformed', carrier, why }
 }
 
-/** A request as the guard sees it. */
+/** Whatever has parameters to show, once somebody asks. */
+export interface Parametrised {
+  readonly parameters: Readonly<Record<string, unknown>>
+}
+
+/** A request as the guard sees it. A class, so that what is seldom needed is made when it is read. */
 export class HttpAccessRequest implements AccessRequest {
   readonly credentials: readonly Credential[]
   readonly action: string
   readonly resource: string
-  readonly attributes: Readonly<Record<string, unknown>>
   readonly channel: Channel
+  readonly #match: Parametrised
 
-  constructor(
-    credentials: readonly Credential[],
-    method: string,
-    resource: string,
-    attributes: Readonly<Record<string, unknown>>,
-    channel: Channel,
-  ) {
+  constructor(credentials: readonly Credential[], method: string, resource: string, match: Parametrised, channel: Channel) {
     this.credentials = credentials
     // A HEAD is a GET whose content is not sent (RFC 9110 section 9.3.2): who may the one may the other.
     this.action = method === 'HEAD' ? 'GET' : method
     this.resource = resource
-    this.attributes = attributes
     this.channel = channel
+    this.#match = match
+  }
+
+  get attributes(): Readonly<Record<string, unknown>> {
+    return this.#match.parameters
   }
 }
 
-/** The same with what a proof is matched against, made when it is read: most requests bring none. */
+/** The same with what a proof of possession is matched against. */
 export class BoundHttpRequest extends HttpAccessRequest {
   readonly #method: string
   readonly #origin: string
@@ -111,12 +114,12 @@ export class BoundHttpRequest extends HttpAccessRequest {
     credentials: readonly Credential[],
     method: string,
     resource: string,
-    attributes: Readonly<Record<string, unknown>>,
+    match: Parametrised,
     channel: Channel,
     origin: string,
     path: string,
   ) {
-    super(credentials, method, resource, attributes, channel)
+    super(credentials, method, resource, match, channel)
     this.#method = method
     this.#origin = origin
     this.#path = path

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
-import { createSecureServer, type Http2SecureServer, type Http2Session, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
-import type { AddressInfo, Socket } from 'node:net'
+import { createSecureServer, type Http2SecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import {
@@ -25,7 +25,7 @@ import {
   type ServerTlsOptions,
 } from '@portcullis/tls'
 import { checkedCarriers } from './carriers.ts'
-import { connectionOf, type Connection } from './connection.ts'
+import { connectionOf, knownConnectionOf } from './connection.ts'
 import type { Cors } from './cors.ts'
 import { plaintextChannel } from './danger.ts'
 import type { Carriers } from './describe.ts'
@@ -34,10 +34,12 @@ import { resolveHooks, type Hooks } from './hooks.ts'
 import { Http1Exchange } from './http1.ts'
 import { Http2Exchange } from './http2.ts'
 import { resolveLimits, resolveTimeouts, type HttpLimits, type HttpTimeouts, type ResolvedLimits, type ResolvedTimeouts } from './limits.ts'
+import { OpenConnections } from './open-connections.ts'
 import { Pipeline } from './pipeline.ts'
 import { TlsTermination } from './proxy.ts'
 import { protocolAnswer, rawAnswer, type AnsweredCode } from './refuse.ts'
-import { Router, type Service } from './routes.ts'
+import { Router } from './router.ts'
+import type { Service } from './routes.ts'
 import { Upgrades, type UpgradeRegistration } from './upgrade.ts'
 
 type Party = Principal | Anonymous
@@ -146,7 +148,7 @@ export async function serve<P extends Party>(options: ListenerOptions<P>, handle
   })
   const front = await openFront(options, guard, limits, timeouts)
   const upgrades = new Upgrades(pipeline, guard, () => origin)
-  wire(front, pipeline, upgrades, guard, timeouts)
+  wire(front, pipeline, upgrades, guard)
   try {
     await listen(front.server, port, host)
   } catch (cause) {
@@ -175,9 +177,7 @@ interface Front {
   readonly server: Http2SecureServer | Server
   readonly scheme: 'https' | 'http'
   readonly channelOf: (socket: Duplex) => PeerChannel
-  readonly sessions: Set<Http2Session>
-  /** Every open connection, below TLS. */
-  readonly sockets: Set<Socket>
+  readonly connections: OpenConnections
   release(): void
 }
 
@@ -196,13 +196,17 @@ async function openFront<P extends Party>(
     connectionsCheckingInterval: Math.max(10, Math.min(5_000, timeouts.fieldsMs / 2)),
     insecureHTTPParser: false,
   }
-  const sessions = new Set<Http2Session>()
-  const sockets = new Set<Socket>()
   if (tls instanceof TlsTermination || tls === plaintextChannel) {
     const server = createServer(http1)
     server.maxConnections = limits.maxConnections
     const channelOf = (socket: Duplex): PeerChannel => ({ from: 'peer', protocol: 'http', secure: false, ...addressOf(socket) })
-    return { server, scheme: tls === plaintextChannel ? 'http' : 'https', channelOf, sessions, sockets, release: () => undefined }
+    return {
+      server,
+      scheme: tls === plaintextChannel ? 'http' : 'https',
+      channelOf,
+      connections: new OpenConnections(server, false, timeouts.idleMs),
+      release: () => undefined,
+    }
   }
   const bundle = await tlsBundle(tls)
   const server = createSecureServer({
@@ -237,8 +241,7 @@ async function openFront<P extends Party>(
     server,
     scheme: 'https',
     channelOf: (socket) => secureChannel(socket as TLSSocket, bundle),
-    sessions,
-    sockets,
+    connections: new OpenConnections(server, true, timeouts.idleMs),
     release: () => {
       unsubscribe()
       if (!isTlsBundle(tls)) bundle.close()
@@ -265,29 +268,18 @@ function addressOf(socket: Duplex): { readonly remoteAddress?: string } {
 }
 
 /** Leads everything that the server emits into the pipeline. */
-function wire(
-  { server, channelOf, sessions, sockets }: Front,
-  pipeline: Pipeline,
-  upgrades: Upgrades,
-  guard: Guard,
-  timeouts: ResolvedTimeouts,
-): void {
-  const connection = (request: IncomingMessage): Connection => connectionOf(request.socket, channelOf)
-  const answering = new WeakMap<object, Http1Exchange>()
+function wire({ server, channelOf }: Front, pipeline: Pipeline, upgrades: Upgrades, guard: Guard): void {
   const http1 = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void => {
     try {
-      const exchange = new Http1Exchange(request, response, connection(request), awaitsContinue)
-      answering.set(request.socket, exchange)
+      const own = connectionOf(request.socket, channelOf)
+      const exchange = new Http1Exchange(request, response, own, awaitsContinue)
+      own.current = exchange
       pipeline.handle(exchange)
     } catch {
       // The certificate no longer holds: tls has ended the connection, and told why.
       request.destroy()
     }
   }
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
-  })
   const secure = server as Http2SecureServer
   secure.on('request', (request, response) => http1(request as unknown as IncomingMessage, response as unknown as ServerResponse, false)) // HTTP/2 does not come this way, see below.
   // Node adds its compatibility layer for HTTP/2 as soon as somebody listens to `request`; streams are answered here.
@@ -311,18 +303,7 @@ function wire(
       session.destroy()
     }
   })
-  secure.on('session', (session) => {
-    sessions.add(session)
-    session.once('close', () => sessions.delete(session))
-    session.setTimeout(timeouts.idleMs, () => session.close())
-  })
   secure.on('sessionError', () => undefined)
-  // Without a listener Node would destroy every socket that is quiet, also one that waits for the next event of a stream.
-  server.setTimeout(timeouts.idleMs)
-  server.on('timeout', (socket: Duplex) => {
-    const exchange = answering.get(socket)
-    if (exchange === undefined || exchange.finished || socket.writableLength > 0) socket.destroy()
-  })
   server.on('clientError', (error: Error & { code?: string }, socket: Duplex) => {
     const code: AnsweredCode =
       error.code === 'HPE_HEADER_OVERFLOW'
@@ -330,7 +311,7 @@ function wire(
         : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
           ? 'ERR_HTTP_REQUEST_TIMEOUT'
           : 'ERR_HTTP_REQUEST_MALFORMED'
-    const exchange = answering.get(socket)
+    const exchange = knownConnectionOf(socket)?.current
     // Bytes in the middle of another answer would be taken for a part of it.
     if (error.code === 'ECONNRESET' || !socket.writable || (exchange !== undefined && !exchange.finished)) return void socket.destroy()
     guard.report({ type: 'messageRefused', protocol: 'https', code, cause: error, ...addressOf(socket) })
@@ -351,19 +332,20 @@ function listen(server: Http2SecureServer | Server, port: number, host: string):
   })
 }
 
-function closeServer({ server, sessions, sockets }: Front, pipeline: Pipeline, graceMs: number): Promise<void> {
+function closeServer({ server, connections }: Front, pipeline: Pipeline, graceMs: number): Promise<void> {
   return new Promise((resolve) => {
     const cut = setTimeout(() => {
       pipeline.endAll()
-      for (const socket of sockets) socket.destroy()
+      connections.destroy()
     }, graceMs)
-    // It also closes connections that are idle; those of HTTP/2 are told to go (RFC 9113 section 6.8).
+    // It also closes connections of HTTP/1.1 that are idle.
     server.close(() => {
       clearTimeout(cut)
+      connections.stop()
       pipeline.endAll()
       resolve()
     })
-    for (const session of sessions) session.close()
+    connections.goAway()
   })
 }
 

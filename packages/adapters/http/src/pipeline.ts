@@ -1,5 +1,5 @@
 import { AuthSession, type Anonymous, type Decision, type Guard, type PeerChannel, type Principal } from '@portcullis/core'
-import { credentialsOf, BoundHttpRequest, type Carriers } from './describe.ts'
+import { BoundHttpRequest, credentialsOf, type Carriers, type Parametrised } from './describe.ts'
 import { countContent, type Exchange } from './exchange.ts'
 import { FieldScanner, type Fields } from './fields.ts'
 import type { Handler, HandlerContext } from './handler.ts'
@@ -9,7 +9,7 @@ import type { ResolvedLimits } from './limits.ts'
 import type { TlsTermination } from './proxy.ts'
 import { acknowledgement, endings, protocolAnswer, refusalAnswer, type AnsweredCode, type WireAnswer } from './refuse.ts'
 import { isAnswer, sendAnswer, sendAtOnce, type Answer } from './reply.ts'
-import { entryOf, type Entry, type Match, type Router } from './routes.ts'
+import { entryOf, noParameters, type Entry, type Match, type Router } from './router.ts'
 import { parseTarget } from './target.ts'
 
 type Party = Principal | Anonymous
@@ -29,17 +29,37 @@ export interface PipelineOptions {
   readonly origin: () => string
 }
 
-/** One request on its way through the doors. */
-interface Passage {
+/** One request on its way through the doors, which the handler gets as its context. */
+class Passage implements HandlerContext {
   readonly exchange: Exchange
   readonly fields: Fields
   readonly channel: PeerChannel
-  readonly url: string
   readonly entry: Entry
-  readonly context: HandlerContext
   /** Fields that the answer carries in any case. */
   added: readonly string[]
-  request: Request | undefined
+  readonly #match: Match
+  readonly #origin: string
+  #request: Request | undefined
+
+  constructor(exchange: Exchange, fields: Fields, channel: PeerChannel, entry: Entry, match: Match, origin: string) {
+    this.exchange = exchange
+    this.fields = fields
+    this.channel = channel
+    this.entry = entry
+    this.added = entry.cors === undefined ? nothing : entry.cors.headers(fields)
+    this.#match = match
+    this.#origin = origin
+  }
+
+  get parameters(): Readonly<Record<string, string>> {
+    return this.#match.parameters
+  }
+  get resource(): string {
+    return this.entry.pattern
+  }
+  get request(): Request {
+    return (this.#request ??= incomingRequest(this.exchange, this.#origin + this.exchange.target, this.fields.contentLength !== 0))
+  }
 }
 
 // An answer that takes longer than this gets a clock of its own, which ends it when the principal's time is over.
@@ -83,7 +103,7 @@ export class Pipeline {
     const channel = this.#channel(exchange)
     if (channel === undefined) return 'ERR_HTTP_CHANNEL_INSECURE'
     const fields = this.#scanner.scan(exchange.rawHeaders)
-    return this.#access(exchange, fields, channel, resource, attributes, target.path)
+    return this.#access(exchange, fields, channel, resource, { parameters: attributes }, target.path)
   }
 
   /** Ends every answer that is still being sent. */
@@ -119,27 +139,26 @@ export class Pipeline {
         exchange.disown()
       })
     }
-    const context: HandlerContext = { parameters: match.parameters, resource: entry.pattern, channel }
-    const passage: Passage = {
-      exchange,
-      fields,
+    const origin = this.#options.origin()
+    const passage = new Passage(exchange, fields, channel, entry, match, origin)
+    const access = new BoundHttpRequest(
+      credentialsOf(fields, exchange.connection, method, origin, this.#cookies),
+      method,
+      entry.pattern,
+      match,
       channel,
-      url: this.#options.origin() + exchange.target,
-      entry,
-      context,
-      added: entry.cors === undefined ? nothing : entry.cors.headers(fields),
-      request: undefined,
-    }
-    if (hooks.before.length === 0) return this.#judge(passage, target.path)
-    firstAnswer(hooks.before, requestOf(passage), channel).then(
-      (answer) => (answer === undefined ? this.#judge(passage, target.path) : this.#answer(passage, answer, undefined)),
+      origin,
+      target.path,
+    )
+    if (hooks.before.length === 0) return this.#judge(passage, access)
+    firstAnswer(hooks.before, passage.request, channel).then(
+      (answer) => (answer === undefined ? this.#judge(passage, access) : this.#answer(passage, answer, undefined)),
       (error: unknown) => this.#failed(exchange, error),
     )
   }
 
-  #judge(passage: Passage, path: string): void {
-    const { exchange, fields, channel, entry, context } = passage
-    const access = this.#access(exchange, fields, channel, entry.pattern, context.parameters, path)
+  #judge(passage: Passage, access: BoundHttpRequest): void {
+    const { exchange, entry } = passage
     const decision = entry.guard.decide(access)
     if (decision instanceof Promise)
       decision.then((made) => this.#decided(passage, made)).catch((error: unknown) => this.#failed(exchange, error))
@@ -153,14 +172,14 @@ export class Pipeline {
     passage.added = join(passage.added, acknowledgement(decision.advice))
     const { after } = this.#options.hooks
     if (after.length === 0) return this.#run(passage, decision.principal)
-    firstAnswer(after, requestOf(passage), decision.principal, passage.context).then(
+    firstAnswer(after, passage.request, decision.principal, passage).then(
       (answer) => (answer === undefined ? this.#run(passage, decision.principal) : this.#answer(passage, answer, decision.principal)),
       (error: unknown) => this.#failed(exchange, error),
     )
   }
 
   #run(passage: Passage, principal: Party): void {
-    const { exchange, entry, context } = passage
+    const { exchange, entry } = passage
     if (exchange.awaitsContinue) exchange.proceed()
     const { handler } = entry as { readonly handler: Handler }
     try {
@@ -168,10 +187,10 @@ export class Pipeline {
         const { request, response } = exchange.native()
         for (let at = 0; at < passage.added.length; at += 2) response.appendHeader(passage.added[at] ?? '', passage.added[at + 1] ?? '')
         // Over HTTP/2 they are the compatibility layer's, which the handler's type says.
-        const running = handler.requestListener(request as never, response as never, principal, context)
+        const running = handler.requestListener(request as never, response as never, principal, passage)
         if (running instanceof Promise) running.catch((error: unknown) => this.#failed(exchange, error))
       } else {
-        const answer = handler(requestOf(passage), principal, context)
+        const answer = handler(passage.request, principal, passage)
         if (answer instanceof Promise)
           answer.then((made) => this.#answer(passage, made, principal)).catch((error: unknown) => this.#failed(exchange, error))
         else this.#answer(passage, answer, principal)
@@ -196,7 +215,14 @@ export class Pipeline {
   /** What no level covers is refused, but judged first: who may not come in is not told what is there. */
   #unmatched(exchange: Exchange, fields: Fields, channel: PeerChannel, path: string, match: Match | undefined): void {
     const guard = match === undefined ? this.#options.router.guardAbove(path) : match.routes.guard
-    const access = this.#access(exchange, fields, channel, match?.routes.pattern ?? '(unmatched)', match?.parameters ?? {}, path)
+    const access = this.#access(
+      exchange,
+      fields,
+      channel,
+      match?.routes.pattern ?? '(unmatched)',
+      match ?? { parameters: noParameters },
+      path,
+    )
     const decided = (decision: Decision): void => {
       if (decision.outcome !== 'allow') return answerWith(exchange, refusalAnswer(decision), fields)
       this.#refuse(
@@ -215,7 +241,7 @@ export class Pipeline {
     fields: Fields,
     channel: PeerChannel,
     resource: string,
-    attributes: Readonly<Record<string, unknown>>,
+    match: Parametrised,
     path: string,
   ): BoundHttpRequest {
     const origin = this.#options.origin()
@@ -223,7 +249,7 @@ export class Pipeline {
       credentialsOf(fields, exchange.connection, exchange.method, origin, this.#cookies),
       exchange.method,
       resource,
-      attributes,
+      match,
       channel,
       origin,
       path,
@@ -273,13 +299,13 @@ export class Pipeline {
 
   /** Gives an answer that takes its time a clock: it ends with the principal. */
   #hold(passage: Passage, principal: Party): void {
-    const { exchange, entry, context, channel } = passage
+    const { exchange, entry, parameters, channel } = passage
     if (exchange.finished) return
     this.#slow.delete(exchange)
     const session = new AuthSession<Party>({
       guard: entry.guard,
       principal,
-      action: { action: exchange.method === 'HEAD' ? 'GET' : exchange.method, resource: entry.pattern, attributes: context.parameters },
+      action: { action: exchange.method === 'HEAD' ? 'GET' : exchange.method, resource: entry.pattern, attributes: parameters },
       protocol: 'https',
       ...(channel.remoteAddress !== undefined && { remoteAddress: channel.remoteAddress }),
       onEnd: (reason) => {
@@ -299,10 +325,6 @@ const nothing: readonly string[] = Object.freeze([])
 
 function join(a: readonly string[], b: readonly string[]): readonly string[] {
   return b.length === 0 ? a : a.length === 0 ? b : [...a, ...b]
-}
-
-function requestOf(passage: Passage): Request {
-  return (passage.request ??= incomingRequest(passage.exchange, passage.url, passage.fields.contentLength !== 0))
 }
 
 function withFields(answer: WireAnswer, fields: readonly string[]): WireAnswer {

@@ -108,8 +108,8 @@ export class Protection<P extends Principal | Anonymous> {
       this.#origin ?? '',
       this.#cookies,
     )
-    if (this.#origin === undefined) return new HttpAccessRequest(credentials, method, resource, attributes, channel)
-    return new BoundHttpRequest(credentials, method, resource, attributes, channel, this.#origin, target.path)
+    if (this.#origin === undefined) return new HttpAccessRequest(credentials, method, resource, { parameters: attributes }, channel)
+    return new BoundHttpRequest(credentials, method, resource, { parameters: attributes }, channel, this.#origin, target.path)
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { json, resource, serve, service, type Handler, type Listener, type ListenerOptions } from './index.ts'
-import { Router } from './routes.ts'
+import { Router } from './router.ts'
 import { ask, passwords, tokens } from './service.test.parts.ts'
 
 let tls: DevelopmentTls

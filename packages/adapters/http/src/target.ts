@@ -35,11 +35,11 @@ export function parseTarget(target: string, maxLength: number): Target | TargetF
 const confusingQuery = /[^\u0021-\u007e]|#/
 const overridingQuery = /[?&](?:_|%5f)method=/i
 
-/** Decodes a segment that {@link parseTarget} let through; `undefined` if its escapes are no UTF-8. */
-export function decodeSegment(segment: string): string | undefined {
-  if (!segment.includes('%')) return segment
+/** Decodes a path that {@link parseTarget} let through; `undefined` if its escapes are no UTF-8. */
+export function decodePath(path: string): string | undefined {
+  if (!path.includes('%')) return path
   try {
-    return decodeURIComponent(segment)
+    return decodeURIComponent(path)
   } catch {
     return undefined
   }
