@@ -1,22 +1,25 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { guard, secret, type AccessRequest, type Principal, type Supplied } from '@portcullis/core'
+import { guard, secret, systemClock, type AccessRequest, type Clock, type Principal, type Supplied } from '@portcullis/core'
 import { jwt } from '@portcullis/jwt'
 import { errors, type Configuration } from 'oidc-provider'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
+  authorizationCode,
   authorizationServer,
   clientCredentials,
   clientSecretBasic,
   clientSecretJwt,
   clientSecretPost,
+  deviceAuthorization,
   introspection,
+  none,
   privateKeyJwt,
   revokeToken,
   tlsClientAuth,
   type AuthorizationServer,
   type ClientAuthentication,
 } from './index.ts'
-import { foreignServer, peerCertificate, type ForeignServer } from './servers.test-support.ts'
+import { agreeableBrowser, foreignServer, peerCertificate, type ForeignServer } from './servers.test-support.ts'
 
 const orders = { origin: 'https://orders.example', secure: true }
 const secretText = 's'.repeat(32)
@@ -42,15 +45,29 @@ const configuration: Configuration = {
       jwks: { keys: [{ ...(clientKey.publicKey.export({ format: 'jwk' }) as { kty: 'EC' }), alg: 'ES256', use: 'sig', kid: 'c' }] },
       ...grants,
     },
+    {
+      client_id: 'cli',
+      token_endpoint_auth_method: 'none',
+      application_type: 'native',
+      id_token_signed_response_alg: 'ES256',
+      introspection_signed_response_alg: 'ES256',
+      grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+      response_types: ['code'],
+      redirect_uris: ['http://127.0.0.1/callback'],
+    },
     { client_id: 'mutual', token_endpoint_auth_method: 'tls_client_auth', tls_client_auth_san_dns: 'mutual.localhost', ...grants },
   ],
+  findAccount: (_context, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+  issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
+  rotateRefreshToken: true,
   jwks: { keys: [{ ...(serverKey.privateKey.export({ format: 'jwk' }) as { kty: 'EC' }), alg: 'ES256', use: 'sig', kid: 'k1' }] },
   cookies: { keys: [randomBytes(16).toString('hex')] },
-  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'tls_client_auth'],
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'tls_client_auth', 'none'],
   scopes: ['orders:read'],
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true },
     jwtIntrospection: { enabled: true },
     revocation: { enabled: true },
@@ -182,5 +199,48 @@ describe('against a bare oidc-provider', () => {
     })
     expect(await secured.decide(request(tokenOf(await source({ target: orders }))))).toMatchObject({ outcome: 'allow' })
     expect(await secured.decide(request('junk'))).toMatchObject({ code: 'ERR_INTROSPECTION_INACTIVE' })
+  })
+
+  const resource = { 'https://orders.example': { resource: 'https://orders.example/', scopes: 'openid orders:read' as const } }
+  const cli = none({ clientId: 'cli' })
+  /** The subject of a token, as introspection has it. */
+  const subjectOf = async (supplied: Supplied) => {
+    const client = clientSecretBasic({ clientId: 'basic', clientSecret: secretText })
+    const secured = guard({ authenticate: introspection({ server, client, audience: 'https://orders.example/' }) })
+    const decision = await secured.decide(request(tokenOf(supplied)))
+    return decision.outcome === 'allow' ? (decision.principal as Principal).subject : decision.code
+  }
+
+  it('a user logs in with the browser, and the refresh token rotates from then on', async () => {
+    const browser = agreeableBrowser(foreign.tls)
+    let opened = 0
+    const source = authorizationCode({
+      server,
+      client: cli,
+      targets: resource,
+      openBrowser: (url) => {
+        opened++
+        return browser(url)
+      },
+    })
+    const first = await source({ target: orders })
+    expect(await subjectOf(first)).toBe('alice')
+    const second = await source({ target: orders, refused: first.credential })
+    expect(await subjectOf(second)).toBe('alice')
+    expect(tokenOf(second)).not.toBe(tokenOf(first))
+    expect(opened).toBe(1)
+  })
+
+  it('a user logs in on another device', async () => {
+    const browser = agreeableBrowser(foreign.tls)
+    // The server asks for five seconds between the questions, and the user is quicker than that.
+    const hasty: Clock = { now: () => Date.now(), schedule: (delayMs, task) => systemClock.schedule(delayMs / 50, task) }
+    const source = deviceAuthorization({
+      server: authorizationServer({ issuer: foreign.issuer, tls: foreign.tls.client, clock: hasty }),
+      client: cli,
+      targets: resource,
+      onUserCode: ({ verificationUriComplete }) => browser(verificationUriComplete ?? ''),
+    })
+    expect(await subjectOf(await source({ target: orders }))).toBe('alice')
   })
 })

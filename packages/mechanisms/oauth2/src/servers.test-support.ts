@@ -1,6 +1,6 @@
 import { once } from 'node:events'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createServer, type Server } from 'node:https'
+import { request as plainRequest, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer, request as secureRequest, type Server } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import type { X509Certificate } from 'node:crypto'
@@ -86,11 +86,71 @@ export async function foreignServer(configuration: Configuration): Promise<Forei
   attach(server, tls)
   const issuer = await listen(server, 0)
   const provider = new Provider(issuer, configuration)
-  handle = provider.callback()
+  const callback = provider.callback()
+  handle = (request, response) =>
+    request.url?.startsWith('/interaction/') === true
+      ? agree(provider, request as IncomingMessage, response as ServerResponse)
+      : callback(request as IncomingMessage, response as ServerResponse)
   return { issuer, provider, tls, [Symbol.asyncDispose]: () => close(server) }
 }
 
 /** The client certificate of a request to {@link foreignServer}, as its configuration asks for it. */
 export function peerCertificate(context: { readonly req: IncomingMessage }): X509Certificate | undefined {
   return certificateOf(context.req)
+}
+
+/** A browser whose user agrees to everything: keeps cookies, follows redirects, sends the forms that it is shown. */
+export function agreeableBrowser(tls: DevelopmentTls): (url: string) => Promise<void> {
+  const jar = new Map<string, string>()
+  const visit = async (url: URL, form?: URLSearchParams): Promise<void> => {
+    const isLoopback = url.protocol === 'http:'
+    const outgoing = isLoopback
+      ? plainRequest(url)
+      : secureRequest(url, {
+          ca: tls.authority,
+          agent: false,
+          method: form === undefined ? 'GET' : 'POST',
+          headers: {
+            cookie: [...jar].map(([name, value]) => `${name}=${value}`).join('; '),
+            ...(form !== undefined && { 'content-type': 'application/x-www-form-urlencoded' }),
+          },
+        })
+    outgoing.end(form === undefined ? undefined : String(form))
+    const [response] = (await once(outgoing, 'response')) as [IncomingMessage]
+    for (const cookie of response.headers['set-cookie'] ?? []) {
+      const [pair = ''] = cookie.split(';', 1)
+      jar.set(pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1))
+    }
+    const text = await readText(response)
+    const { location } = response.headers
+    if (location !== undefined) return visit(new URL(location, url))
+    const action = /<form[^>]*action="([^"]+)"/.exec(text)?.[1]
+    if (action === undefined) {
+      if (response.statusCode !== 200) throw new Error(`${url.href} answered ${response.statusCode}: ${text.slice(0, 500)}`)
+      return undefined
+    }
+    const fields = [...text.matchAll(/<input[^>]*name="([^"]+)"[^>]*value="([^"]*)"/g)].map(
+      ([, name = '', value = '']): [string, string] => [name, value],
+    )
+    return visit(new URL(action, url), new URLSearchParams([...fields, ['confirm', 'yes']]))
+  }
+  return (url) => visit(new URL(url))
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  for await (const chunk of response) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+/** Logs everybody in as `alice` and grants what was asked for: the part that `oidc-provider` leaves to its users. */
+async function agree(provider: Provider, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { params, prompt, session } = await provider.interactionDetails(request, response)
+  const accountId = session?.accountId ?? 'alice'
+  const { client_id: clientId, scope } = params as Readonly<Record<string, string | undefined>>
+  const grant = new provider.Grant({ accountId, ...(clientId !== undefined && { clientId }) })
+  grant.addOIDCScope(scope ?? '')
+  for (const resource of [params['resource']].flat()) if (typeof resource === 'string') grant.addResourceScope(resource, 'orders:read')
+  const result = prompt.name === 'login' ? { login: { accountId } } : { consent: { grantId: await grant.save() } }
+  await provider.interactionFinished(request, response, result, { mergeWithLastSubmission: true })
 }

@@ -11,6 +11,7 @@ import {
 import { requireServer, type AuthorizationServer } from './authorization-server.ts'
 import { Backoff } from './backoff.ts'
 import { requireClient, type ClientAuthentication } from './client-authentication.ts'
+import { mistake } from './errors.ts'
 import { originOf, wantedByOrigin, type Parameters, type TokenTargets, type Wanted } from './token-parameters.ts'
 import { requestToken, type Prover, type TokenAnswer } from './token-request.ts'
 
@@ -59,12 +60,18 @@ export interface TokenSource {
   readonly [bind]: (binding: TokenBinding) => TokenSource
 }
 
+/** What one request of a grant does otherwise than its source. */
+export interface Instead {
+  readonly server?: AuthorizationServer
+  readonly client?: ClientAuthentication
+  /** What is asked for, made of what the target is to have. */
+  readonly wanted?: (ofTarget: Wanted) => Wanted
+  /** Goes on though nobody waits any more: an answer that is lost takes a rotated refresh token with it. */
+  readonly toTheEnd?: boolean
+}
+
 /** Asks the token endpoint for one target. */
-export type Ask = (
-  grantType: string,
-  own: Readonly<Record<string, string | undefined>>,
-  instead?: { readonly server?: AuthorizationServer; readonly client?: ClientAuthentication; readonly wanted?: Wanted },
-) => Promise<TokenAnswer>
+export type Ask = (grantType: string, own: Readonly<Record<string, string | undefined>>, instead?: Instead) => Promise<TokenAnswer>
 
 /** How one grant gets a token; `origin` tells targets apart where it keeps something for each. */
 export type Grant = (
@@ -177,7 +184,7 @@ class Engine {
   #ask(wanted: Wanted, signal: AbortSignal | undefined): Ask {
     const { client, binding } = this.#settings
     return (grantType, own, instead = {}) => {
-      const { scope, pairs } = instead.wanted ?? wanted
+      const { scope, pairs } = instead.wanted?.(wanted) ?? wanted
       const parameters = new URLSearchParams(pairs.map(([name, value]): [string, string] => [name, value]))
       if (scope !== undefined) parameters.set('scope', scope)
       for (const [name, value] of Object.entries(own)) if (value !== undefined) parameters.set(name, value)
@@ -188,7 +195,7 @@ class Engine {
         parameters,
         prover: binding.prover,
         mutualTls: binding.server !== undefined,
-        signal,
+        signal: instead.toTheEnd === true ? undefined : signal,
       })
     }
   }
@@ -252,4 +259,11 @@ export function checkGrantOptions<T extends GrantOptions>(
   own: { readonly [K in Exclude<keyof Required<T>, keyof GrantOptions>]: true },
 ): void {
   checkOptions<GrantOptions>(where, options, { ...grantOptionKeys, ...own })
+}
+
+/** The one target of a source whose first token somebody obtained, or logs in for. */
+export function onlyOrigin(where: string, targets: TokenTargets): string {
+  const [origin, ...others] = wantedByOrigin(where, targets, {}).keys()
+  if (origin === undefined || others.length > 0) throw mistake('ERR_OPTION_INVALID', `${where} has one target.`)
+  return origin
 }
