@@ -18,6 +18,8 @@ const names = globSync('*/*.ts', { cwd: folder, exclude: ['node_modules/**'] })
 const chosen =
   positionals.length === 0 ? names : names.filter((name) => positionals.some((one) => name === one || name.startsWith(`${one}/`)))
 
+// Timers of the libraries do not keep a process alive; while something is measured, this one does.
+const alive = setInterval(() => undefined, 60_000)
 const tables: Table[] = []
 const failures: string[] = []
 for (const name of chosen) {
@@ -38,6 +40,8 @@ for (const name of chosen) {
   }
   process.stderr.write(`${name}: ${((performance.now() - startedAt) / 1_000).toFixed(0)} s\n`)
 }
+
+clearInterval(alive)
 
 if (positionals.length === 0) {
   const versions = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { dependencies: Record<string, string> }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { MessageFacts, RequestBinding } from './access-request.ts'
 
 /** The header (Kafka, NATS, AMQP property) that carries a message's signed identity. */
@@ -7,6 +7,8 @@ export const messageIdentityHeader = 'portcullis-identity'
 export const messageCallerHeader = 'portcullis-caller'
 
 const carriers: ReadonlySet<string> = new Set([messageIdentityHeader, messageCallerHeader])
+
+const noHeaders: ReadonlyMap<string, string> = new Map()
 
 /** What an adapter knows of a message. */
 export interface MessageInit {
@@ -37,13 +39,13 @@ class Binding implements RequestBinding {
   #digest: string | undefined
 
   constructor(init: MessageInit) {
-    const { address, payload, id, key, headers = [], position, appendedAtMs, redelivered } = init
+    const { address, payload, id, key, headers, position, appendedAtMs, redelivered } = init
     this.uri = address
     this.#payload = payload
-    const named = new Map<string, string>()
-    for (const [name, value] of headers) if (!carriers.has(name.toLowerCase())) named.set(name, value)
+    let named: Map<string, string> | undefined
+    for (const [name, value] of headers ?? []) if (!carriers.has(name.toLowerCase())) (named ??= new Map()).set(name, value)
     this.message = {
-      headers: named,
+      headers: named ?? noHeaders,
       ...(id !== undefined && { id }),
       ...(key !== undefined && { key: Buffer.from(key).toString('base64url') }),
       ...(position !== undefined && { position }),
@@ -53,6 +55,6 @@ class Binding implements RequestBinding {
   }
 
   get contentDigest(): string {
-    return (this.#digest ??= createHash('sha256').update(this.#payload).digest('base64url'))
+    return (this.#digest ??= hash('sha256', this.#payload, 'base64url'))
   }
 }

@@ -173,6 +173,14 @@ export function withFactors(first: Principal, others: readonly Principal[]): Pri
   )
 }
 
+/**
+ * A set of scopes that does not change, to be shared by many principals: `vouchForPrincipal` takes it as it is instead
+ * of copying. For mechanisms whose scopes come from configuration.
+ */
+export function scopesOf(scopes: Iterable<string>): ReadonlySet<string> {
+  return scopeSet(scopes)
+}
+
 /** Whether two principals are the same party: the same issuer and the same subject. */
 export function sameSubject(a: Principal, b: Principal): boolean {
   return a.issuer === b.issuer && a.subject === b.subject
@@ -185,10 +193,16 @@ function scopeSet(scopes: Iterable<string>): ReadonlySet<string> {
   return Object.freeze(set)
 }
 
-function deepFreeze<T>(value: T, seen: Set<object> = new Set()): T {
-  if (typeof value !== 'object' || value === null || seen.has(value)) return value
-  seen.add(value)
+// Claims are mostly flat: what has been seen is remembered only once there is something to descend into.
+function deepFreeze<T extends object>(value: T, seen?: Set<object>): T {
   Object.freeze(value)
-  for (const key of Object.keys(value)) deepFreeze((value as Record<string, unknown>)[key], seen)
+  for (const key in value) {
+    const inner: unknown = value[key]
+    if (typeof inner !== 'object' || inner === null) continue
+    seen ??= new Set<object>([value])
+    if (seen.has(inner)) continue
+    seen.add(inner)
+    deepFreeze(inner, seen)
+  }
   return value
 }

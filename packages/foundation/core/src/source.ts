@@ -18,6 +18,8 @@ export interface SourceRequest {
   readonly signal?: AbortSignal
   /** The very credential that the peer refused, so that a burst of refusals costs one fetch. */
   readonly refused?: Credential
+  /** The last nonce that the target gave for proofs, on success or refusal (RFC 9449 section 8). Clients keep it by origin. */
+  readonly nonce?: string
 }
 
 /** A credential worth sending now, to the target asked for. */

@@ -7,6 +7,11 @@ import { digest } from '@portcullis/crypto'
  */
 export const envelopeType = 'portcullis-message+jwt'
 
+/** The `typ` of the signature over a batch (ADR 8). */
+export const batchType = 'portcullis-batch+jwt'
+/** The `typ` of the handshake of a MAC session (ADR 9). */
+export const sessionType = 'portcullis-session+jwt'
+
 /** What an envelope says beside `iss`, `sub`, `aud`, `iat` and `jti` (the message's identifier). */
 export interface EnvelopeClaims {
   /** The address: topic, exchange and routing key, subject. */

@@ -12,6 +12,9 @@ export const messageErrorCodes = {
     'The time of signing is too far from the time at which the message entered the log, or from now where the broker stamps no time.',
   ERR_MESSAGE_REPLAYED: 'A message with this identifier was seen at another position.',
   ERR_MESSAGE_DONE: 'A redelivery of a message that was handled already.',
+  ERR_MESSAGE_BATCH: 'The message is not a member of the batch that was signed.',
+  ERR_MESSAGE_SESSION:
+    'The tag of a MAC session does not hold, the session is for another group or over, or sessions are not accepted here.',
   ERR_MESSAGE_SIGNER: 'The signer is not one of those that may produce here.',
   ERR_MESSAGE_MEMORY_FULL: 'The memory of message identifiers has no room; nothing was forgotten to make some.',
 } as const satisfies Record<`ERR_MESSAGE_${string}`, string>

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import {
   authenticator,
   checkOptions,
@@ -8,6 +9,7 @@ import {
   requireNumber,
   requireText,
   requireTexts,
+  scopesOf,
   systemClock,
   UnavailableError,
   vouchForPrincipal,
@@ -18,10 +20,12 @@ import {
   type RequestBinding,
   type Verdict,
 } from '@portcullis/core'
-import { createVerifier, type IssuerOptions, type VerifiedJwt } from '@portcullis/jwt'
+import type { IssuerOptions } from '@portcullis/jwt'
 import { withoutExpiry } from '@portcullis/jwt/danger'
-import { envelopeType, headersDigest, keyDigest } from './envelope.ts'
+import { opener, type Opened } from './envelope-forms.ts'
+import { headersDigest, keyDigest } from './envelope.ts'
 import type { MessageErrorCode } from './errors.ts'
+import { requireX25519 } from './session-key.ts'
 import { messageMemory, type MessageMemory, type Sighting } from './message-memory.ts'
 
 /** A producer, or several behind one name, whose signatures are accepted. */
@@ -53,6 +57,12 @@ export interface SignedMessagesOptions {
   readonly memory?: MessageMemory
   /** Appears in explanations and audit events. Default: `signed message`. */
   readonly name?: string
+  /**
+   * Accepts MAC sessions (ADR 9) with this private X25519 key, which all consumers of one group hold. **Whoever holds it
+   * can forge messages of every producer towards the group**, and nothing is proven to third parties. Default: refused.
+   */
+  readonly sessions?: { readonly groupKey: KeyObject }
+  /** Where signatures are verified; see `createVerifier` of `@portcullis/jwt`. */
   readonly verifyOn?: 'threadPool' | 'eventLoop'
   readonly clock?: Clock
 }
@@ -78,6 +88,7 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     signedHeaders: true,
     memory: true,
     name: true,
+    sessions: true,
     verifyOn: true,
     clock: true,
   })
@@ -95,15 +106,15 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     issuer,
     audience,
     keys,
-    typ: envelopeType,
     // The time is judged against the log below; an envelope has no expiry of its own.
     expiry: withoutExpiry,
     ...(algorithms !== undefined && { algorithms }),
   })) as [IssuerOptions, ...IssuerOptions[]]
-  const verifier = createVerifier({ issuers: [first, ...rest], tokenCache: 'none', clock, ...(verifyOn !== undefined && { verifyOn }) })
+  const sessions = options.sessions === undefined ? undefined : requireX25519('sessions.groupKey', options.sessions.groupKey, 'private')
+  const open = opener({ issuers: [first, ...rest], sessions, verifyOn, clock })
 
-  const judge = (verified: VerifiedJwt, binding: RequestBinding): Verdict | Promise<Verdict> => {
-    const envelope = readEnvelope(verified)
+  const judge = (opened: Opened, binding: RequestBinding): Verdict | Promise<Verdict> => {
+    const envelope = readEnvelope(opened)
     if (envelope === undefined) return refuse('ERR_MESSAGE_CLAIM_INVALID')
     const signer = signers.get(envelope.issuer)
     if (signer === undefined || !signer.accepts(envelope.subject)) return refuse('ERR_MESSAGE_SIGNER')
@@ -113,8 +124,8 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
       issuer: envelope.issuer,
       subject: envelope.subject,
       scopes: signer.scopes,
-      claims: verified.claims,
-      revocations: verified.revocations,
+      claims: opened.claims,
+      revocations: opened.revocations,
     })
     const { position = '', redelivered = false } = binding.message ?? {}
     // Beyond this time the message is refused as untimely wherever it comes again, so its identifier may be forgotten.
@@ -129,10 +140,9 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     if (credential === undefined) return notMine
     const { binding } = request
     if (binding?.message === undefined) return refuse('ERR_MESSAGE_CLAIM_INVALID')
-    const verdict = verifier.verify(credential.envelope)
-    const next = (verified: Awaited<typeof verdict>): Verdict | Promise<Verdict> =>
-      'refused' in verified ? verified : judge(verified, binding)
-    return verdict instanceof Promise ? verdict.then(next) : next(verdict)
+    const opened = open(credential.envelope)
+    const next = (settled: Opened | Refused): Verdict | Promise<Verdict> => ('refused' in settled ? settled : judge(settled, binding))
+    return opened instanceof Promise ? opened.then(next) : next(opened)
   })
 }
 
@@ -157,8 +167,8 @@ interface Envelope {
 // More header names than this are not named by an application.
 const maxSignedHeaders = 64
 
-function readEnvelope({ claims }: VerifiedJwt): Envelope | undefined {
-  const { iss, sub = iss, jti, iat, dst, dig, kdg, hdr = [], hdg } = claims as Readonly<Record<string, unknown>>
+function readEnvelope({ claims }: Opened): Envelope | undefined {
+  const { iss, sub = iss, jti, iat, dst, dig, kdg, hdr = [], hdg } = claims
   const texts = [iss, sub, jti, dst, dig].every((part) => typeof part === 'string' && part !== '')
   const optional = [kdg, hdg].every((part) => part === undefined || (typeof part === 'string' && part !== ''))
   const names = Array.isArray(hdr) && hdr.length <= maxSignedHeaders && hdr.every((one) => typeof one === 'string')
@@ -218,7 +228,7 @@ function afterSighting(sighting: Sighting, principal: Principal, redelivered: bo
 }
 
 interface CompiledSigner {
-  readonly scopes: readonly string[]
+  readonly scopes: ReadonlySet<string>
   accepts(subject: string): boolean
 }
 
@@ -228,7 +238,7 @@ function compileSigner(signer: MessageSigner): CompiledSigner {
   requireText('The issuer of a signer', issuer)
   const allowed = subjects === undefined ? new Set([issuer]) : subjects === 'any' ? undefined : new Set(requireTexts('subjects', subjects))
   return {
-    scopes: scopes === undefined ? [] : requireTexts('scopes', scopes),
+    scopes: scopesOf(scopes === undefined ? [] : requireTexts('scopes', scopes)),
     accepts: (subject) => allowed === undefined || allowed.has(subject),
   }
 }
