@@ -10,6 +10,8 @@ export interface Measured {
   readonly median: number
   /** Half the distance of the quartiles, as a share of the median. */
   readonly spread: number
+  /** One figure a round. */
+  readonly rounds: readonly number[]
 }
 
 /**
@@ -33,16 +35,26 @@ export async function measure(
   }
   return new Map(
     variants.map((variant) => {
-      const sorted = (samples.get(variant) ?? []).toSorted((a, b) => a - b)
-      const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
-      return [variant.name, { name: variant.name, median: at(0.5), spread: (at(0.75) - at(0.25)) / 2 / at(0.5) }]
+      const rounds = samples.get(variant) ?? []
+      const median = quantile(rounds, 0.5)
+      return [variant.name, { name: variant.name, median, spread: (quantile(rounds, 0.75) - quantile(rounds, 0.25)) / 2 / median, rounds }]
     }),
   )
 }
 
-/** `a / b` with two digits: how many times as long `a` takes. */
+/**
+ * How many times as long `a` takes as `b`, with two digits: the median of what each round says, since what disturbs a
+ * round disturbs both.
+ */
 export function ratio(measured: ReadonlyMap<string, Measured>, a: string, b: string): number {
-  return Number(((measured.get(a)?.median ?? Number.NaN) / (measured.get(b)?.median ?? Number.NaN)).toFixed(2))
+  const others = measured.get(b)?.rounds ?? []
+  const ratios = (measured.get(a)?.rounds ?? []).map((time, round) => time / (others[round] ?? Number.NaN))
+  return Number(quantile(ratios, 0.5).toFixed(2))
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
 
 async function timed(variant: Variant, times: number): Promise<number> {
