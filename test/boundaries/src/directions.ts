@@ -20,7 +20,7 @@ const extra: Readonly<Record<string, readonly string[]>> = {
   websocket: ['http'],
   graphql: ['http', 'websocket'],
   websub: ['http'],
-  config: ['core', 'auth', 'jwt', 'oauth2', 'ldap'],
+  config: ['core', 'crypto', 'tls', 'auth', 'jwt', 'oauth2', 'ldap', 'message'],
   testkit: ['core', 'crypto', 'jwt', 'tls'],
   cli: [everything],
 }
@@ -42,5 +42,7 @@ export const rooms: Readonly<Record<string, string>> = {
   express: 'http/express',
   fastify: 'http/fastify',
   hono: 'http/hono',
+  '@platformatic/kafka': 'kafka/platformatic',
+  kafkajs: 'kafka/kafkajs',
   vitest: 'testkit',
 }
