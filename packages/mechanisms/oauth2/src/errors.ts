@@ -20,6 +20,18 @@ export const oauth2ErrorCodes = {
     'The authorization server says that the token is not active: unknown, expired, revoked or not for this service.',
   ERR_INTROSPECTION_PROOF_MISSING: 'The token is bound to a key and came as a plain bearer token.',
   ERR_INTROSPECTION_OVERLOADED: 'More tokens wait to be introspected than the bound allows.',
+  ERR_DPOP_PROOF_MALFORMED: 'The proof is no JWT of type dpop+jwt with a public key, or lacks a claim.',
+  ERR_DPOP_PROOF_ALGORITHM: 'The proof is signed by an algorithm that is not taken, or that does not go with its key.',
+  ERR_DPOP_PROOF_SIGNATURE: 'The signature of the proof does not verify.',
+  ERR_DPOP_PROOF_TIME: 'The proof was made too long ago, or in the future.',
+  ERR_DPOP_PROOF_REQUEST: 'The proof is for another method or address than those of the request.',
+  ERR_DPOP_PROOF_TOKEN: 'The proof is for another access token.',
+  ERR_DPOP_PROOF_REPLAYED: 'The proof was used before.',
+  ERR_DPOP_NONCE: 'The proof has no nonce of this service, or an old one; a new one is sent along.',
+  ERR_DPOP_KEY: 'The access token is bound to another key than that of the proof, or to none.',
+  ERR_DPOP_BINDING_MISSING: 'The listener does not say which method and address the request had, so that no proof can be matched.',
+  ERR_DPOP_REPLAYS_FULL: 'There is no room to remember another proof; nothing was forgotten to make some.',
+  ERR_DPOP_REPLAYS_UNAVAILABLE: 'Whether the proof was used before cannot be told at the moment.',
 } as const satisfies Record<`ERR_${string}`, string>
 
 /** One of the keys of {@link oauth2ErrorCodes}. */

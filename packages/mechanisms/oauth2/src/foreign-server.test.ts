@@ -6,12 +6,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import {
   authorizationCode,
   authorizationServer,
+  certificateBound,
   clientCredentials,
   clientSecretBasic,
   clientSecretJwt,
   clientSecretPost,
   deviceAuthorization,
+  dpop,
+  dpopTokens,
   introspection,
+  introspectionJudge,
   none,
   privateKeyJwt,
   revokeToken,
@@ -37,6 +41,7 @@ const configuration: Configuration = {
   clients: [
     { client_id: 'basic', client_secret: secretText, token_endpoint_auth_method: 'client_secret_basic', ...grants },
     { client_id: 'odd:id%', client_secret: 'p@ss:%&+', token_endpoint_auth_method: 'client_secret_basic', ...grants },
+    { client_id: 'bound', client_secret: secretText, tls_client_certificate_bound_access_tokens: true, ...grants },
     { client_id: 'post', client_secret: secretText, token_endpoint_auth_method: 'client_secret_post', ...grants },
     { client_id: 'hmac', client_secret: secretText, token_endpoint_auth_method: 'client_secret_jwt', ...grants },
     {
@@ -67,6 +72,7 @@ const configuration: Configuration = {
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
     deviceFlow: { enabled: true },
     introspection: { enabled: true },
     jwtIntrospection: { enabled: true },
@@ -74,6 +80,7 @@ const configuration: Configuration = {
     mTLS: {
       enabled: true,
       tlsClientAuth: true,
+      certificateBoundAccessTokens: true,
       getCertificate: (context) => peerCertificate(context),
       certificateAuthorized: () => true,
       certificateSubjectMatches: (context, property, expected) =>
@@ -199,6 +206,32 @@ describe('against a bare oidc-provider', () => {
     })
     expect(await secured.decide(request(tokenOf(await source({ target: orders }))))).toMatchObject({ outcome: 'allow' })
     expect(await secured.decide(request('junk'))).toMatchObject({ code: 'ERR_INTROSPECTION_INACTIVE' })
+  })
+
+  it('a token is bound to a key, with a nonce of the server in the proof', async () => {
+    const client = clientSecretBasic({ clientId: 'basic', clientSecret: secretText })
+    const source = dpop(
+      clientCredentials({ server, client, targets: { 'https://orders.example': { resource: 'https://orders.example/' } } }),
+    )
+    const binding = { method: 'GET', uri: 'https://orders.example/orders' }
+    const tokens = introspectionJudge({ server, client, audience: 'https://orders.example/', subjectClaim: 'client_id' })
+    const secured = guard({ authenticate: dpopTokens({ tokens }) })
+    const { credential } = await source({ target: orders, binding })
+    expect(await secured.decide({ ...request(''), credentials: [credential], binding })).toMatchObject({ outcome: 'allow' })
+    if (credential.kind !== 'dpop') throw new Error(credential.kind)
+    const plain = guard({ authenticate: introspection({ server, client, audience: 'https://orders.example/', subjectClaim: 'client_id' }) })
+    expect(await plain.decide(request(credential.token.reveal()))).toMatchObject({ code: 'ERR_INTROSPECTION_PROOF_MISSING' })
+  })
+
+  it('a token is bound to a certificate', async () => {
+    const client = clientSecretBasic({ clientId: 'bound', clientSecret: secretText })
+    const tls = await foreign.tls.clientFor('shop')
+    const plain = clientCredentials({ server, client, targets: { 'https://orders.example': { resource: 'https://orders.example/' } } })
+    const supplied = await certificateBound(plain, { tls })({ target: orders })
+    const secured = guard({
+      authenticate: introspection({ server, client, audience: 'https://orders.example/', subjectClaim: 'client_id' }),
+    })
+    expect(await secured.decide(request(tokenOf(supplied)))).toMatchObject({ code: 'ERR_CONFIRMATION_UNMET' })
   })
 
   const resource = { 'https://orders.example': { resource: 'https://orders.example/', scopes: 'openid orders:read' as const } }

@@ -8,6 +8,7 @@ import {
   type SourceRequest,
   type Supplied,
 } from '@portcullis/core'
+import type { ClientTlsBundle } from '@portcullis/tls'
 import { requireServer, type AuthorizationServer } from './authorization-server.ts'
 import { Backoff } from './backoff.ts'
 import { requireClient, type ClientAuthentication } from './client-authentication.ts'
@@ -41,7 +42,8 @@ export type TokenEvent =
 /** How a source's tokens are bound to their holder. */
 export interface TokenBinding {
   readonly prover?: Prover
-  readonly server?: AuthorizationServer
+  /** Whose certificate the tokens are bound to. */
+  readonly tls?: ClientTlsBundle
 }
 
 /** @internal Makes the same source with tokens that are bound. */
@@ -135,14 +137,21 @@ class Engine {
 
   constructor(settings: Settings) {
     this.#settings = settings
-    this.#server = settings.binding.server ?? settings.server
+    const { tls } = settings.binding
+    this.#server = tls === undefined ? settings.server : settings.server.withTls(tls)
   }
 
   source(): TokenSource {
     const { where, wanted, refreshAheadMs } = this.#settings
     const check = forTargets(where, [...wanted.keys()])
     const { clock, random } = this.#server
-    const kept = cached((request) => this.#fetch(request), { clock, random, ...(refreshAheadMs !== undefined && { refreshAheadMs }) })
+    const remember = (): CredentialSource =>
+      cached((request) => this.#fetch(request), { clock, random, ...(refreshAheadMs !== undefined && { refreshAheadMs }) })
+    let kept = remember()
+    // Tokens of a certificate that has left are worth nothing.
+    this.#settings.binding.tls?.subscribe(({ type }) => {
+      if (type === 'reloaded') kept = remember()
+    })
     const supply: CredentialSource = (request) => {
       check(request)
       return kept(request)
@@ -194,7 +203,7 @@ class Engine {
         grantType,
         parameters,
         prover: binding.prover,
-        mutualTls: binding.server !== undefined,
+        mutualTls: binding.tls !== undefined,
         signal: instead.toTheEnd === true ? undefined : signal,
       })
     }
