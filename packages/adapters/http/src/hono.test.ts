@@ -70,6 +70,7 @@ describe('protect, in Hono', () => {
   it('throws where no guard has run', async () => {
     const app = new Hono<{ Bindings: ProtectedBindings }>()
     app.get('/', (c) => c.text(principalOf(orders, c.req.raw).subject))
+    app.onError((error, c) => c.text(error.message, 500))
     expect((await ask(await start(app), tls.client, { headers: as('alice') })).status).toBe(500)
   })
 

@@ -1,8 +1,7 @@
-import { createServer, type IncomingMessage, type Server, type ServerOptions, type ServerResponse } from 'node:http'
-import { createSecureServer, type Http2SecureServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Http2SecureServer, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { TLSSocket } from 'node:tls'
 import {
   checkOptions,
   ConfigurationError,
@@ -12,29 +11,20 @@ import {
   UnavailableError,
   type Anonymous,
   type Guard,
-  type PeerChannel,
   type Principal,
 } from '@portcullis/core'
-import {
-  attach,
-  isTlsBundle,
-  peerCertificateOf,
-  secureServerOptions,
-  tlsBundle,
-  type ServerTlsBundle,
-  type ServerTlsOptions,
-} from '@portcullis/tls'
+import type { ServerTlsBundle, ServerTlsOptions } from '@portcullis/tls'
 import { checkedCarriers } from './carriers.ts'
 import { connectionOf, knownConnectionOf } from './connection.ts'
 import type { Cors } from './cors.ts'
 import { plaintextChannel } from './danger.ts'
 import type { Carriers } from './describe.ts'
+import { addressOf, openFront, type Front } from './front.ts'
 import type { Handler } from './handler.ts'
 import { resolveHooks, type Hooks } from './hooks.ts'
 import { Http1Exchange } from './http1.ts'
 import { Http2Exchange } from './http2.ts'
-import { resolveLimits, resolveTimeouts, type HttpLimits, type HttpTimeouts, type ResolvedLimits, type ResolvedTimeouts } from './limits.ts'
-import { OpenConnections } from './open-connections.ts'
+import { resolveLimits, resolveTimeouts, type HttpLimits, type HttpTimeouts } from './limits.ts'
 import { Pipeline } from './pipeline.ts'
 import { TlsTermination } from './proxy.ts'
 import { protocolAnswer, rawAnswer, type AnsweredCode } from './refuse.ts'
@@ -172,101 +162,6 @@ export async function serve<P extends Party>(options: ListenerOptions<P>, handle
   }
 }
 
-/** The server below, and what belongs to it. */
-interface Front {
-  readonly server: Http2SecureServer | Server
-  readonly scheme: 'https' | 'http'
-  readonly channelOf: (socket: Duplex) => PeerChannel
-  readonly connections: OpenConnections
-  release(): void
-}
-
-async function openFront<P extends Party>(
-  { tls, versions = ['h2', 'http/1.1'] }: ListenerOptions<P>,
-  guard: Guard,
-  limits: ResolvedLimits,
-  timeouts: ResolvedTimeouts,
-): Promise<Front> {
-  const http1: ServerOptions = {
-    // The target counts towards Node's limit of the whole head; ours for the target is looked at first.
-    maxHeaderSize: limits.maxFieldsBytes + limits.maxTargetLength,
-    headersTimeout: Math.min(timeouts.fieldsMs, timeouts.requestMs),
-    requestTimeout: timeouts.requestMs,
-    keepAliveTimeout: timeouts.idleMs,
-    connectionsCheckingInterval: Math.max(10, Math.min(5_000, timeouts.fieldsMs / 2)),
-    insecureHTTPParser: false,
-  }
-  if (tls instanceof TlsTermination || tls === plaintextChannel) {
-    const server = createServer(http1)
-    server.maxConnections = limits.maxConnections
-    const channelOf = (socket: Duplex): PeerChannel => ({ from: 'peer', protocol: 'http', secure: false, ...addressOf(socket) })
-    return {
-      server,
-      scheme: tls === plaintextChannel ? 'http' : 'https',
-      channelOf,
-      connections: new OpenConnections(server, false, timeouts.idleMs),
-      release: () => undefined,
-    }
-  }
-  const bundle = await tlsBundle(tls)
-  const server = createSecureServer({
-    ...http1,
-    ...secureServerOptions(bundle, { alpn: versions }),
-    allowHTTP1: (versions as readonly string[]).includes('http/1.1'),
-    settings: {
-      maxConcurrentStreams: limits.maxStreams,
-      maxHeaderListSize: limits.maxFieldsBytes + limits.maxTargetLength,
-      enablePush: false,
-    },
-    // RFC 9113 section 10.5: what one connection may hold; the bound of what its streams may buffer, in megabytes.
-    maxSessionMemory: 10,
-    unknownProtocolTimeout: timeouts.fieldsMs,
-  })
-  server.maxConnections = limits.maxConnections
-  attach(server, bundle)
-  const unsubscribe = bundle.subscribe((event) => {
-    if (event.type === 'reloaded') guard.report({ type: 'tlsReloaded', protocol: 'https' })
-    else if (event.type === 'reloadFailed')
-      guard.report({ type: 'tlsReloadFailed', protocol: 'https', code: event.error.code, cause: event.error })
-    else
-      guard.report({
-        type: 'handshakeRefused',
-        protocol: 'https',
-        code: event.code,
-        cause: event.error,
-        ...(event.remoteAddress !== undefined && { remoteAddress: event.remoteAddress }),
-      })
-  })
-  return {
-    server,
-    scheme: 'https',
-    channelOf: (socket) => secureChannel(socket as TLSSocket, bundle),
-    connections: new OpenConnections(server, true, timeouts.idleMs),
-    release: () => {
-      unsubscribe()
-      if (!isTlsBundle(tls)) bundle.close()
-    },
-  }
-}
-
-function secureChannel(socket: TLSSocket, bundle: ServerTlsBundle): PeerChannel {
-  const certificate = peerCertificateOf(socket, bundle)
-  const { servername } = socket as TLSSocket & { readonly servername?: unknown } // The type lacks it; false without SNI.
-  return Object.freeze({
-    from: 'peer',
-    protocol: 'https',
-    secure: true,
-    ...addressOf(socket),
-    ...(typeof servername === 'string' && { serverName: servername }),
-    ...(certificate && { certificate }),
-  })
-}
-
-function addressOf(socket: Duplex): { readonly remoteAddress?: string } {
-  const { remoteAddress } = socket as Duplex & { readonly remoteAddress?: string }
-  return remoteAddress === undefined ? {} : { remoteAddress }
-}
-
 /** Leads everything that the server emits into the pipeline. */
 function wire({ server, channelOf }: Front, pipeline: Pipeline, upgrades: Upgrades, guard: Guard): void {
   const http1 = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void => {
@@ -280,13 +175,13 @@ function wire({ server, channelOf }: Front, pipeline: Pipeline, upgrades: Upgrad
       request.destroy()
     }
   }
+  // Either way requests of HTTP/1.1 come with the objects of `node:http`.
+  const plain = server as Server
+  plain.on('request', (request, response) => http1(request, response, false))
+  plain.on('checkContinue', (request, response) => http1(request, response, true))
   const secure = server as Http2SecureServer
-  secure.on('request', (request, response) => http1(request as unknown as IncomingMessage, response as unknown as ServerResponse, false)) // HTTP/2 does not come this way, see below.
   // Node adds its compatibility layer for HTTP/2 as soon as somebody listens to `request`; streams are answered here.
   secure.removeAllListeners('stream')
-  secure.on('checkContinue', (request, response) =>
-    http1(request as unknown as IncomingMessage, response as unknown as ServerResponse, true),
-  )
   secure.on('stream', (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, rawHeaders?: string[]) => {
     const { session } = stream
     if (session === undefined || stream.destroyed) return

@@ -161,13 +161,12 @@ export class Pipeline {
     const { exchange, entry } = passage
     const decision = entry.guard.decide(access)
     if (decision instanceof Promise)
-      decision.then((made) => this.#decided(passage, made)).catch((error: unknown) => this.#failed(exchange, error))
+      decision.then((made) => exchange.finished || this.#decided(passage, made)).catch((error: unknown) => this.#failed(exchange, error))
     else this.#decided(passage, decision)
   }
 
   #decided(passage: Passage, decision: Decision): void {
     const { exchange, fields } = passage
-    if (exchange.finished) return
     if (decision.outcome !== 'allow') return answerWith(exchange, withFields(refusalAnswer(decision), passage.added), fields)
     passage.added = join(passage.added, acknowledgement(decision.advice))
     const { after } = this.#options.hooks
