@@ -45,4 +45,5 @@ export const rooms: Readonly<Record<string, string>> = {
   '@platformatic/kafka': 'kafka/platformatic',
   kafkajs: 'kafka/kafkajs',
   vitest: 'testkit',
+  ws: 'websocket',
 }

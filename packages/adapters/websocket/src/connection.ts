@@ -1,0 +1,141 @@
+import type { ClientRequest, IncomingMessage } from 'node:http'
+import {
+  AuthenticationError,
+  isExhausted,
+  isSecurityError,
+  sameCredential,
+  UnavailableError,
+  type BoundSource,
+  type Clock,
+  type Credential,
+  type CredentialSource,
+  type Supplied,
+} from '@portcullis/core'
+import { connectTls, type ClientTlsBundle } from '@portcullis/tls'
+import { WebSocket, type ClientOptions } from 'ws'
+import type { WebSocketErrorCode } from './errors.ts'
+import { heed, handshakeError, present, type Refused } from './present.ts'
+import { isTag, sessionField } from './session-frame.ts'
+
+/** What every connection of a client is opened with. */
+export interface ConnectionSettings {
+  readonly url: URL
+  /** `https://host:port`: a WebSocket begins as a request to it, and its credentials are those of that server. */
+  readonly origin: string
+  readonly tls: ClientTlsBundle
+  readonly serverName: string | undefined
+  readonly credentials: CredentialSource | BoundSource | undefined
+  readonly protocols: readonly string[]
+  readonly handshakeMs: number
+  readonly maxMessageBytes: number
+  readonly clock: Clock
+}
+
+/** An open connection. */
+export interface Connection {
+  readonly socket: WebSocket
+  /** By which session frames are told apart, if the listener has them. */
+  readonly tag: string | undefined
+  readonly supplied: Supplied | undefined
+}
+
+// As the listener's: a peer that does not answer a close is cut.
+const closingMs = 1_000
+
+/** Asks the source for a credential for this listener; `refused` names the one that was not accepted. */
+export async function supply(settings: ConnectionSettings, signal: AbortSignal, refused?: Credential): Promise<Supplied | undefined> {
+  const { credentials, origin, url } = settings
+  return credentials?.({
+    target: { origin, secure: true },
+    // RFC 9449 section 4.2: what a proof names is the request, which is HTTP's.
+    binding: { method: 'GET', uri: `${origin}${url.pathname}` },
+    signal,
+    ...(refused !== undefined && { refused }),
+  })
+}
+
+/**
+ * Opens a connection with a credential that is fetched for it. If that very credential is refused, the source is told and
+ * asked once more; the same one is never sent twice.
+ */
+export async function open(settings: ConnectionSettings, signal: AbortSignal, refused?: Credential): Promise<Connection> {
+  const first = await supply(settings, signal, refused)
+  if (first !== undefined && refused !== undefined && sameCredential(first.credential, refused)) throw noOther(settings)
+  const answer = await handshake(settings, signal, first)
+  if ('socket' in answer) return answer
+  if (first === undefined || !heed(answer)) throw handshakeError(settings.origin, answer)
+  const second = await supply(settings, signal, first.credential).catch((error: unknown) => {
+    if (isExhausted(error)) return undefined
+    throw error
+  })
+  if (second === undefined || sameCredential(first.credential, second.credential)) throw noOther(settings)
+  const last = await handshake(settings, signal, second)
+  if ('socket' in last) return last
+  throw handshakeError(settings.origin, last)
+}
+
+function noOther({ origin }: ConnectionSettings): AuthenticationError {
+  return new AuthenticationError<WebSocketErrorCode>(
+    'ERR_WEBSOCKET_REFUSED',
+    `${origin} refused the credential, and the source has no other.`,
+  )
+}
+
+async function handshake(settings: ConnectionSettings, signal: AbortSignal, supplied: Supplied | undefined): Promise<Connection | Refused> {
+  const { url, origin, tls, serverName, protocols, handshakeMs, maxMessageBytes } = settings
+  const fields = supplied === undefined ? {} : present(supplied.credential)
+  const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
+  const port = url.port === '' ? 443 : Number(url.port)
+  // The server is proven before a byte of the handshake, which has the credential in it, is written.
+  const wire = await connectTls(tls, { host, port, signal, ...(serverName !== undefined && { serverName }) })
+  const options: ClientOptions & { readonly closeTimeout: number } = {
+    createConnection: () => wire,
+    headers: { ...fields, [sessionField]: '1' },
+    handshakeTimeout: handshakeMs,
+    maxPayload: maxMessageBytes,
+    perMessageDeflate: false,
+    followRedirects: false,
+    closeTimeout: closingMs,
+  }
+  const socket = new WebSocket(url, [...protocols], options)
+  // Whoever waits is told below; afterwards `close` says all.
+  socket.on('error', () => undefined)
+  return new Promise((resolve, reject) => {
+    let tag: string | undefined
+    const failed = (cause: unknown): void => {
+      signal.removeEventListener('abort', aborted)
+      wire.destroy()
+      reject(
+        isSecurityError(cause)
+          ? cause
+          : new UnavailableError<WebSocketErrorCode>('ERR_WEBSOCKET_UNAVAILABLE', {
+              message: `The handshake with ${origin} failed.`,
+              cause,
+            }),
+      )
+    }
+    const aborted = (): void => failed(new UnavailableError<'ERR_ABORTED'>('ERR_ABORTED', 'The caller gave up.'))
+    signal.addEventListener('abort', aborted)
+    if (signal.aborted) return aborted()
+    socket.once('error', failed)
+    socket.once('upgrade', ({ headers }: IncomingMessage) => {
+      const field = headers[sessionField]
+      if (typeof field === 'string' && isTag(field)) tag = field
+    })
+    socket.once('unexpected-response', (_request: ClientRequest, { statusCode = 0, headersDistinct }: IncomingMessage) => {
+      signal.removeEventListener('abort', aborted)
+      const seconds = Number(headersDistinct['retry-after']?.[0])
+      wire.destroy()
+      resolve({
+        status: statusCode,
+        challenges: (headersDistinct['www-authenticate'] ?? []).join(', '),
+        retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
+      })
+    })
+    socket.once('open', () => {
+      signal.removeEventListener('abort', aborted)
+      socket.off('error', failed)
+      resolve({ socket, tag, supplied })
+    })
+  })
+}
