@@ -4,6 +4,7 @@ import { notMine } from './authenticator.ts'
 import type { Authorization, Authorizer, Denied } from './authorizer.ts'
 import type { Allow, Challenge, Decision, Explanation, Forbid, LeafExplanation, Refusal, Unavailable } from './decision.ts'
 import { isSecurityError, type UnavailableError } from './errors.ts'
+import { inheritInbound, keepInbound } from './inbound-credentials.ts'
 import { isAuthorization, type Alternative, type Leaf } from './policy.ts'
 import { anonymous, isPrincipal, withFactors, type Anonymous, type Principal } from './principal.ts'
 
@@ -129,6 +130,7 @@ export class Evaluation {
     }
     if (worst !== undefined) return worst
     const party = subject === undefined ? anonymous : others === undefined ? subject : withFactors(subject, others)
+    if (subject !== undefined && party !== subject) inheritInbound(party as Principal, subject)
     return this.#authorize(alternative, party)
   }
 
@@ -183,6 +185,7 @@ export class Evaluation {
   }
 
   #keep(mechanism: Authenticator<Party>, result: LeafResult): LeafResult {
+    if (result.outcome === 'proven' && result.principal.kind === 'principal') keepInbound(mechanism, result.principal, this.#request)
     this.#judged.push(mechanism)
     this.#verdicts.push(result)
     return result

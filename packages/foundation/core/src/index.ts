@@ -43,6 +43,8 @@ export { messageBinding, messageCallerHeader, messageIdentityHeader } from './me
 export type { MessageInit } from './message-binding.ts'
 export { maxDeadLettersPerSecond, maxPauseMs, MessageGate } from './message-gate.ts'
 export type { DeadLetter, MessageGateOptions } from './message-gate.ts'
+export { inboundCredentials } from './inbound-credentials.ts'
+export type { InboundCredentials } from './inbound-credentials.ts'
 export { ambientCaller, runAs } from './ambient.ts'
 export {
   formatAuthorization,
