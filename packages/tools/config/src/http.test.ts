@@ -3,7 +3,7 @@ import { client, resource, serve, type Handler, type Principal } from '@portcull
 import { developmentTls } from '@portcullis/http/development'
 import { issue } from '@portcullis/jwt'
 import { describe, expect, it } from 'vitest'
-import { policyFromToml } from './index.ts'
+import { policyFrom, policyFromToml } from './index.ts'
 
 const issuer = 'https://sts.example'
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -63,5 +63,27 @@ describe('a policy out of data in a listener', () => {
     expect([response.status, await response.json()]).toEqual([200, 'anonymous'])
     expect((await call(`${listener.origin}/orders/1`, { method: 'POST' })).status).toBe(401)
     call.close()
+  })
+
+  it('proves clients by their certificates, with the bundle of the listener out of code', async () => {
+    const tls = await developmentTls({ clientCertificates: 'accept' })
+    const certified = {
+      authenticate: [['device'], ['staff']],
+      mechanisms: {
+        device: { clientCertificate: { issuers: { development: { by: 'dns', principals: { 'press.localhost': ['orders:read'] } } } } },
+        staff: { jwt: { issuer, audience: 'orders', keys: { publicKey: { jwk: publicKey.export({ format: 'jwk' }) } } } },
+      },
+      scopes: 'orders:read',
+    }
+    await using policy = await policyFrom(certified, { inCode: { 'mechanisms.device.clientCertificate.tls': tls.server } })
+    await using listener = await serve({ tls, port: 0, guard: policy.guard }, (_request, principal) => Response.json(principal.subject))
+    const ask = async (name: string | undefined, authorization?: string) => {
+      using call = await client({ tls: name === undefined ? tls.client : await tls.clientFor(name) })
+      return (await call(listener.origin, { headers: authorization === undefined ? {} : { authorization } })).status
+    }
+    expect(await ask('press', await bearer('x'))).toBe(200)
+    expect(await ask('press')).toBe(401)
+    expect(await ask('lathe', await bearer('orders:read'))).toBe(401)
+    expect(await ask(undefined, await bearer('orders:read'))).toBe(401)
   })
 })

@@ -1,9 +1,9 @@
 import { ConfigurationError, isSecurityError, type CoreErrorCode } from '@portcullis/core'
 import type { ConfigErrorCode } from './errors.ts'
 
-/** An error about one place of the data. `message` never holds a value, which may be a secret. */
+/** An error about one place of the data, or about the whole, whose path is empty. The message never holds a value, which may be a secret. */
 export function mistake(code: ConfigErrorCode | CoreErrorCode, where: string, what: string): ConfigurationError {
-  return new ConfigurationError(code, `${where} ${what}`)
+  return new ConfigurationError(code, `${where === '' ? 'The data' : where} ${what}`)
 }
 
 /** Runs what a user could have called by hand, and puts the place of the data in front of what it finds wrong. */

@@ -15,9 +15,9 @@ const maxDepth = 32
  * Copies data, so that nothing of it changes or computes later. Refuses what is neither text, finite number, boolean,
  * null, date, secret, list nor plain table with `ERR_CONFIG_VALUE`.
  */
-export function plainTable(where: string, value: unknown): PlainTable {
-  const copied = plain(where, value, 0)
-  if (!isTable(copied)) throw mistake('ERR_CONFIG_VALUE', where, 'must be a table.')
+export function plainTable(value: unknown): PlainTable {
+  const copied = plain('', value, 0)
+  if (!isTable(copied)) throw mistake('ERR_CONFIG_VALUE', '', 'must be a table.')
   return copied
 }
 

@@ -110,7 +110,7 @@ export async function policyFrom(
   const { services = {}, mechanisms = {}, inCode = {}, directory = '.', clock = systemClock, audit = [] } = options
   const subscribers = typeof audit === 'function' ? [audit] : audit
   for (const subscriber of subscribers) requireFunction('policyFrom audit', subscriber)
-  const root = plainTable('The data', data)
+  const root = plainTable(data)
   checkOptions('The policy', root, { name: true, mechanisms: true, authenticate: true, scopes: true, enabled: true, services: true })
   const making = new Making(clock, requireText('policyFrom directory', directory), inCode)
   try {
