@@ -32,6 +32,9 @@ export const oauth2ErrorCodes = {
   ERR_DPOP_BINDING_MISSING: 'The listener does not say which method and address the request had, so that no proof can be matched.',
   ERR_DPOP_REPLAYS_FULL: 'There is no room to remember another proof; nothing was forgotten to make some.',
   ERR_DPOP_REPLAYS_UNAVAILABLE: 'Whether the proof was used before cannot be told at the moment.',
+  ERR_PROPAGATION_SHARED: 'The connection carries the calls of several callers, so no caller’s credential goes over it.',
+  ERR_PROPAGATION_CREDENTIAL: 'The caller came with no credential that may be passed on to this target, or exchanged for it.',
+  ERR_PROPAGATION_OVERLOADED: 'More tokens wait to be exchanged than the bound allows.',
 } as const satisfies Record<`ERR_${string}`, string>
 
 /** One of the keys of {@link oauth2ErrorCodes}. */

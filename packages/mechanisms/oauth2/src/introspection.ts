@@ -4,7 +4,6 @@ import {
   checkOptions,
   credentialOf,
   isPrincipal,
-  isSecurityError,
   notMine,
   refused,
   requireNumber,
@@ -25,6 +24,7 @@ import { requireServer, type AuthorizationServer } from './authorization-server.
 import { withoutIssuerClaim } from './danger.ts'
 import { mistake, type OAuth2ErrorCode } from './errors.ts'
 import { introspectionCall, type IntrospectionCall, type IntrospectionCallOptions } from './introspection-call.ts'
+import { Reachability } from './reachability.ts'
 import type { TokenCredential, TokenJudge } from './token-judge.ts'
 import { parameterPairs, type Parameters } from './token-parameters.ts'
 
@@ -107,9 +107,6 @@ const refusalAgeMs = 1_000
 const maxRefusals = 1_000
 // Different tokens that are asked for at a time; each waits for at most the time-out of the server.
 const maxInFlight = 1_024
-// While nothing listens at the endpoint, it is tried once a second and not for every request.
-const unreachableMs = 1_000
-const unreachable: ReadonlySet<string> = new Set<OAuth2ErrorCode>(['ERR_OAUTH_UNREACHABLE', 'ERR_OAUTH_SERVER_UNTRUSTED'])
 
 interface Entry<C extends JwtClaims> {
   readonly principal: Principal<C>
@@ -149,8 +146,8 @@ class Judge<C extends JwtClaims> {
   readonly #refusals: BoundedCache<string, Refused>
   readonly #flights = new SingleFlight<string, Principal<C> | Refused>()
   // An adapter hands out the same object for the same text on one connection: its answer is found without a digest.
+  readonly #reachability: Reachability
   readonly #seen = new WeakMap<TokenCredential, Entry<C>>()
-  #failure: { readonly error: UnavailableError; readonly untilMs: number } | undefined
 
   constructor(options: IntrospectionJudgeOptions<C>) {
     checkOptions<IntrospectionJudgeOptions<C>>('introspection', options, keys)
@@ -167,6 +164,7 @@ class Judge<C extends JwtClaims> {
       ...demands
     } = options
     this.#server = requireServer('introspection', server)
+    this.#reachability = new Reachability(server.clock)
     server.requireEndpoint('introspection', 'introspection')
     if (tokenTypeHint !== undefined) requireText('introspection tokenTypeHint', tokenTypeHint)
     if (Object.hasOwn(options, 'issuerClaim') && issuerClaim !== withoutIssuerClaim)
@@ -228,8 +226,7 @@ class Judge<C extends JwtClaims> {
     before: Entry<C> | undefined,
     signal: AbortSignal,
   ): Promise<Principal<C> | Refused> {
-    const failure = this.#failure
-    if (failure !== undefined && this.#server.clock.now() < failure.untilMs) throw failure.error
+    this.#reachability.check()
     if (this.#flights.size >= maxInFlight)
       throw new UnavailableError<OAuth2ErrorCode>('ERR_INTROSPECTION_OVERLOADED', {
         message: `${maxInFlight} tokens wait to be introspected.`,
@@ -240,17 +237,8 @@ class Judge<C extends JwtClaims> {
       key,
       async (flightSignal) => {
         const askedAtMs = this.#server.clock.now()
-        try {
-          const answer = await this.#call(token, parameters, flightSignal)
-          this.#failure = undefined
-          return await this.#take(key, answer, askedAtMs, before)
-        } catch (error) {
-          if (isSecurityError(error) && unreachable.has(error.code) && !flightSignal.aborted) {
-            const down = new UnavailableError(error.code, { message: error.message, cause: error, retryAfterMs: unreachableMs })
-            this.#failure = { error: down, untilMs: this.#server.clock.now() + unreachableMs }
-          }
-          throw error
-        }
+        const answer = await this.#reachability.watch(this.#call(token, parameters, flightSignal))
+        return this.#take(key, answer, askedAtMs, before)
       },
       signal,
     )
