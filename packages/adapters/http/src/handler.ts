@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2'
-import type { Anonymous, PeerChannel, Principal } from '@portcullis/core'
+import type { AccessRequest, Anonymous, PeerChannel, Principal } from '@portcullis/core'
 import type { Answer } from './reply.ts'
 
 /** What a handler may want to know besides request and principal. */
@@ -10,6 +10,8 @@ export interface HandlerContext {
   /** The matched path as it was registered: what the guard has judged. */
   readonly resource: string
   readonly channel: PeerChannel
+  /** What the guard has judged. For protocols within HTTP whose requests name something smaller than a path (a field, a procedure). */
+  readonly access: AccessRequest
 }
 
 /** Answers a request that the guard has allowed. The principal is of the guard's type. */

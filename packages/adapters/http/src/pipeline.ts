@@ -35,15 +35,25 @@ class Passage implements HandlerContext {
   readonly fields: Fields
   readonly channel: PeerChannel
   readonly entry: Entry
+  readonly access: BoundHttpRequest
   /** Fields that the answer carries in any case. */
   added: readonly string[]
   readonly #match: Match
   readonly #origin: string
   #request: Request | undefined
 
-  constructor(exchange: Exchange, fields: Fields, channel: PeerChannel, entry: Entry, match: Match, origin: string) {
+  constructor(
+    exchange: Exchange,
+    fields: Fields,
+    access: BoundHttpRequest,
+    channel: PeerChannel,
+    entry: Entry,
+    match: Match,
+    origin: string,
+  ) {
     this.exchange = exchange
     this.fields = fields
+    this.access = access
     this.channel = channel
     this.entry = entry
     this.added = entry.cors === undefined ? nothing : entry.cors.headers(fields)
@@ -140,7 +150,6 @@ export class Pipeline {
       })
     }
     const origin = this.#options.origin()
-    const passage = new Passage(exchange, fields, channel, entry, match, origin)
     const access = new BoundHttpRequest(
       credentialsOf(fields, exchange.connection, method, origin, this.#cookies),
       method,
@@ -150,6 +159,7 @@ export class Pipeline {
       origin,
       target.path,
     )
+    const passage = new Passage(exchange, fields, access, channel, entry, match, origin)
     if (hooks.before.length === 0) return this.#judge(passage, access)
     firstAnswer(hooks.before, passage.request, channel).then(
       (answer) => (answer === undefined ? this.#judge(passage, access) : this.#answer(passage, answer, undefined)),
