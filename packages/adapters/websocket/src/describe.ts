@@ -54,12 +54,12 @@ export function describe(upgrade: UpgradeRequest, path: string, offered: Offered
 
 /**
  * The same once more, with a credential out of a frame in place of its like, so that the other factors of the upgrade (a
- * certificate, a key) are judged again with it. A frame has no method and address, so it has no binding, and a proof of
+ * certificate, a key) are judged again with it. A frame has no method and address, so there is no binding, and a proof of
  * possession (RFC 9449) neither comes in one nor is kept from the upgrade.
  */
 export function describeAgain({ credentials, action, resource, attributes, channel }: AccessRequest, authorization: string): AccessRequest {
-  const fresh = parseAuthorization(authorization)
-  const kept = credentials.filter(({ kind, carrier }) => kind !== fresh.kind && kind !== 'dpop' && carrier !== fresh.carrier)
+  const fresh: Credential = { ...parseAuthorization(authorization), carrier: 'session-frame' }
+  const kept = credentials.filter(({ kind }) => kind !== fresh.kind && kind !== 'dpop')
   return { credentials: [...kept, fresh], action, resource, attributes, channel }
 }
 

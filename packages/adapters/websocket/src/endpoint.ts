@@ -26,6 +26,7 @@ import {
   end,
   GuardedSocket,
   type MessageLevel,
+  type Opened,
   type SessionTimes,
   type Shared,
   type SocketHandler,
@@ -34,7 +35,7 @@ import {
 type Party = Principal | Anonymous
 
 /** What an endpoint takes, wherever it stands. */
-export interface EndpointOptions<P extends Party = Party> {
+export interface EndpointOptions<P extends Party = Principal> {
   /** Judges every upgrade, and every renewal. */
   readonly guard: Guard<P>
   /** The application's sub-protocols, in the listener's order of preference. The first that a client offers too is selected; without one in common none is. */
@@ -58,7 +59,7 @@ const known = { guard: true, protocols: true, origins: true, message: true, firs
 const closingMs = 1_000
 
 /** One path of an HTTP listener at which WebSockets are opened. */
-export class Endpoint<P extends Party = Party> {
+export class Endpoint<P extends Party = Principal> {
   readonly #shared: Shared<P>
   readonly #path: string
   readonly #protocols: readonly string[]
@@ -99,7 +100,10 @@ export class Endpoint<P extends Party = Party> {
       limits,
       firstMessage: firstMessage === undefined ? undefined : resolveFirstMessage(firstMessage),
       admit: (principal) => this.#admit(principal),
-      proven: (socket) => void this.#unproven.delete(socket),
+      proven: (socket) => {
+        this.#unproven.delete(socket)
+        this.#sockets.add(socket)
+      },
       closed: (socket, principal) => this.#closed(socket, principal),
     }
     const settings: ServerOptions<typeof GuardedSocket> & { readonly closeTimeout: number } = {
@@ -189,7 +193,8 @@ export class Endpoint<P extends Party = Party> {
     if (decision.outcome === 'allow') {
       if (!this.#admit(decision.principal)) return this.#refuse(upgrade, 'ERR_WEBSOCKET_CONNECTIONS')
       const { principal, advice } = decision
-      if (!this.#open(upgrade, offered, access, advice, (socket, opened) => this.#begin(socket, opened, principal))) this.#leave(principal)
+      if (!this.#open(upgrade, offered, access, advice, (socket, opened) => socket[begin](this.#shared, opened, principal)))
+        this.#leave(principal)
       return
     }
     const { firstMessage } = this.#shared
@@ -202,18 +207,13 @@ export class Endpoint<P extends Party = Party> {
     })
   }
 
-  #begin(socket: GuardedSocket<P>, opened: Parameters<GuardedSocket<P>[typeof begin]>[1], principal: P): void {
-    this.#sockets.add(socket)
-    socket[begin](this.#shared, opened, principal)
-  }
-
   /** Answers with 101; false if the handshake is no WebSocket's, which the library has answered. */
   #open(
     { request, socket, head }: UpgradeRequest,
     { session }: Offered,
     access: AccessRequest,
     advice: Advice | undefined,
-    opened: (socket: GuardedSocket<P>, opened: Parameters<GuardedSocket<P>[typeof begin]>[1]) => void,
+    opened: (socket: GuardedSocket<P>, opened: Opened) => void,
   ): boolean {
     const tag = session === undefined ? undefined : newTag()
     this.#fields = [...acknowledge(advice), ...(session === 'field' ? [`${sessionField}: ${tag}`] : [])]

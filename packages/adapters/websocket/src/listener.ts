@@ -6,7 +6,7 @@ import type { GuardedSocket, SocketHandler } from './socket.ts'
 type Party = Principal | Anonymous
 
 /** What {@link websocket} takes. */
-export interface WebSocketOptions<P extends Party = Party> extends EndpointOptions<P> {
+export interface WebSocketOptions<P extends Party = Principal> extends EndpointOptions<P> {
   /** A listener of `@portcullis/http`; its TLS, limits and carriers of credentials hold for the upgrade. */
   readonly server: Listener
   /** The exact path. */
@@ -14,7 +14,7 @@ export interface WebSocketOptions<P extends Party = Party> extends EndpointOptio
 }
 
 /** What {@link serve} takes. */
-export interface ServeOptions<P extends Party = Party>
+export interface ServeOptions<P extends Party = Principal>
   extends EndpointOptions<P>, Pick<HttpListenerOptions<P>, 'tls' | 'port' | 'host' | 'origin' | 'carriers' | 'timeouts'> {
   /** The exact path. Default: `/`. */
   readonly path?: string
@@ -23,7 +23,7 @@ export interface ServeOptions<P extends Party = Party>
 }
 
 /** A path at which WebSockets are opened. */
-export interface WebSocketEndpoint<P extends Party = Party> extends AsyncDisposable {
+export interface WebSocketEndpoint<P extends Party = Principal> extends AsyncDisposable {
   /** `wss://host:port/path`. */
   readonly url: string
   /** The open connections of proven peers; for sending to all of them. */
@@ -33,7 +33,7 @@ export interface WebSocketEndpoint<P extends Party = Party> extends AsyncDisposa
 }
 
 /** A listener of its own port. */
-export interface WebSocketListener<P extends Party = Party> extends WebSocketEndpoint<P> {
+export interface WebSocketListener<P extends Party = Principal> extends WebSocketEndpoint<P> {
   readonly port: number
   /** The listener below, to which {@link websocket} can add other paths. */
   readonly server: Listener

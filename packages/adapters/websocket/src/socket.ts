@@ -25,14 +25,14 @@ type Sendable = Parameters<WebSocket['send']>[0]
 type SendOptions = Parameters<WebSocket['send']>[1]
 
 /** What is done with a connection whose peer is proven. A socket's messages begin in the same tick, so listen to them before any `await`. */
-export type SocketHandler<P extends Party = Party> = (
+export type SocketHandler<P extends Party = Principal> = (
   socket: GuardedSocket<P>,
   principal: P,
   request: IncomingMessage,
 ) => void | Promise<void>
 
 /** How each message is judged, where each is. */
-export interface MessageLevel<P extends Party = Party> {
+export interface MessageLevel<P extends Party = Principal> {
   /** Default: the endpoint's guard. */
   readonly guard?: Guard<P>
   /** What a message asks for. What it throws closes the connection with 1008. */
@@ -61,7 +61,7 @@ export interface Shared<P extends Party> {
   readonly firstMessage: Required<FirstMessageLimits> | undefined
   /** Counts a connection of the principal; false if there are too many. */
   admit(principal: P): boolean
-  /** The socket is proven, so it no longer counts as waiting. */
+  /** The socket's peer is proven: it counts as open, and no longer as waiting. */
   proven(socket: GuardedSocket<P>): void
   /** The socket is closed. */
   closed(socket: GuardedSocket<P>, principal: P | undefined): void
@@ -91,7 +91,7 @@ export const end: unique symbol = Symbol('portcullis.websocket.end')
  * Beside the events of `ws` it has `expiring` (with the date) before its session ends, and `reauthenticated` (with the
  * principal) when the peer has renewed it. An error of the connection that nobody listens to is dropped: `close` follows.
  */
-export class GuardedSocket<P extends Party = Party> extends WebSocket {
+export class GuardedSocket<P extends Party = Principal> extends WebSocket {
   [heard] = true
   #shared: Shared<P> | undefined
   #session: AuthSession<P> | undefined
@@ -155,8 +155,7 @@ export class GuardedSocket<P extends Party = Party> extends WebSocket {
 
   [begin](shared: Shared<P>, opened: Opened, principal: P): void {
     this.#hold(shared, opened)
-    this.#start(principal, opened.request)
-    if (opened.greets) this.#tellExpiry()
+    this.#start(principal, opened.request, opened.greets)
   }
 
   [beginUnproven](shared: Shared<P>, opened: Opened, wire: Duplex, limits: Required<FirstMessageLimits>): void {
@@ -200,7 +199,7 @@ export class GuardedSocket<P extends Party = Party> extends WebSocket {
     return this.#session
   }
 
-  #start(principal: P, request: IncomingMessage): void {
+  #start(principal: P, request: IncomingMessage, greets: boolean): void {
     const { shared, access } = this.#begun
     const { remoteAddress } = access.channel as { readonly remoteAddress?: string }
     this.#unproven = undefined
@@ -221,6 +220,8 @@ export class GuardedSocket<P extends Party = Party> extends WebSocket {
     })
     // Revoked in between, it has ended within its constructor.
     if (this.#over) return
+    // Before anything of the application, since a browser takes the tag from the first frame.
+    if (greets) this.#tellExpiry()
     this.#run(() => shared.handler(this, principal, request))
   }
 
@@ -312,8 +313,7 @@ export class GuardedSocket<P extends Party = Party> extends WebSocket {
       if (decision.outcome !== 'allow') return this.#refuse(decision)
       if (!this.#begun.shared.admit(decision.principal)) return this.#fail('ERR_WEBSOCKET_CONNECTIONS')
       this.#access = access
-      this.#start(decision.principal, this.#unproven)
-      return this.#tellExpiry()
+      return this.#start(decision.principal, this.#unproven, true)
     }
     if (decision.outcome !== 'allow') return this.#tell(refusedFrame(decision))
     this.#access = access
