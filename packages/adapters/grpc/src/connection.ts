@@ -1,0 +1,78 @@
+import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import type { PeerChannel } from '@portcullis/core'
+import type { ServerTlsBundle } from '@portcullis/tls'
+import type { TLSSocket } from 'node:tls'
+import { channelOf } from './describe.ts'
+import type { GuardedCall } from './guarded-call.ts'
+
+/** The address of a connection, as {@link ServerInterceptingCallInterface.getConnectionInfo} tells it. */
+type Ends = ReturnType<ServerInterceptingCallInterface['getConnectionInfo']>
+
+// A peer that reads at all has its last status by then; one that does not would hold the stream for ever.
+const lastWordMs = 10_000
+
+/** One connection: what is known of it, and the streams on it. */
+export class Connection {
+  readonly streams = new Set<GuardedCall>()
+  /** Those that can be renewed, by the name that the client gave them. */
+  readonly named = new Map<string, GuardedCall>()
+  readonly #socket: TLSSocket
+  readonly #tls: ServerTlsBundle
+  readonly #channel: PeerChannel
+
+  constructor(socket: TLSSocket, tls: ServerTlsBundle) {
+    this.#socket = socket
+    this.#tls = tls
+    this.#channel = channelOf(socket, tls)
+  }
+
+  /** Looks again at whether the certificate's authority is still trusted. Throws what `peerCertificateOf` throws. */
+  get channel(): PeerChannel {
+    return this.#channel.certificate === undefined ? this.#channel : channelOf(this.#socket, this.#tls)
+  }
+
+  /** Cuts the connection if the peer does not take the last status of a stream; returns how to say that it did. */
+  awaitLastWord(): () => void {
+    const timer = setTimeout(() => this.#socket.destroy(), lastWordMs).unref()
+    return () => clearTimeout(timer)
+  }
+
+  /** Ends its streams, since the listener stops. */
+  shutDown(): void {
+    for (const stream of this.streams) stream.shutDown()
+  }
+
+  cut(): void {
+    this.#socket.destroy()
+  }
+}
+
+/**
+ * The live connections of a listener. The library does not show a call's socket, but the addresses of both of its ends,
+ * and no two live connections have the same two.
+ */
+export class Connections {
+  readonly #byEnds = new Map<string, Connection>()
+
+  add(socket: TLSSocket, connection: Connection): void {
+    const key = keyOf(socket)
+    this.#byEnds.set(key, connection)
+    socket.once('close', () => {
+      // Its addresses may be another's by now.
+      if (this.#byEnds.get(key) === connection) this.#byEnds.delete(key)
+    })
+  }
+
+  /** The connection of a call; `undefined` if it is gone. */
+  of(call: ServerInterceptingCallInterface): Connection | undefined {
+    return this.#byEnds.get(keyOf(call.getConnectionInfo()))
+  }
+
+  [Symbol.iterator](): Iterator<Connection> {
+    return this.#byEnds.values()
+  }
+}
+
+function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Ends): string {
+  return `${remotePort} ${remoteAddress} ${localPort} ${localAddress}`
+}
