@@ -39,5 +39,5 @@ function refusal(server: string, error: string, description: string | undefined)
   const code = errorCode.test(error) ? error : 'invalid_request'
   // The description is the server's own words for developers; control characters would forge lines of a log.
   const words = description === undefined ? '' : `: ${description.replace(/\p{Cc}/gu, ' ').slice(0, 200)}`
-  return new OAuthRefusal(code, `${server} refused the request (${code})${words}`)
+  return new OAuthRefusal('ERR_OAUTH_REFUSED', code, `${server} refused the request (${code})${words}`)
 }

@@ -3,7 +3,7 @@ import * as oauth from 'oauth4webapi'
 import { requireServer } from './authorization-server.ts'
 import { requireClient, type ClientAuthentication } from './client-authentication.ts'
 import { outage } from './errors.ts'
-import { afterAuthorization, wait } from './login.ts'
+import { afterAuthorization, isHttps, wait } from './login.ts'
 import { loopbackRedirect } from './loopback-redirect.ts'
 import { continued } from './rotation.ts'
 import { wantedByOrigin } from './token-parameters.ts'
@@ -51,12 +51,14 @@ export function authorizationCode(options: AuthorizationCodeOptions): TokenSourc
     client,
     continued(async (ask, { signal }) => {
       const metadata = await server.metadata('authorization', signal)
+      const endpoint = metadata.authorization_endpoint ?? ''
+      if (!isHttps(endpoint)) throw outage('ERR_OAUTH_METADATA_INVALID', `The authorization endpoint of ${server.issuer} is no https URL.`)
       const verifier = oauth.generateRandomCodeVerifier()
       const state = oauth.generateRandomState()
       const redirect = await loopbackRedirect(port)
       const over = new AbortController()
       try {
-        const url = new URL(metadata.authorization_endpoint ?? '')
+        const url = new URL(endpoint)
         const parameters = {
           response_type: 'code',
           client_id: client.clientId,

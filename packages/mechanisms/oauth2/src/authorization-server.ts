@@ -49,6 +49,9 @@ const names = {
 const refreshMetadataAfterMs = 3_600_000
 const ownFields: ReadonlySet<string> = new Set(['authorization', 'content-type', 'content-length', 'accept', 'host', 'dpop'])
 
+// Under Symbol.for, so that two copies of this package in one process know each other's.
+const brand = Symbol.for('portcullis.oauth2.server')
+
 /** An authorization server as this package calls it. Made by {@link authorizationServer}; shared by sources and authenticators. */
 export class AuthorizationServer {
   readonly issuer: string
@@ -96,6 +99,10 @@ export class AuthorizationServer {
     })
     this.#fixed = Object.hasOwn(options, 'endpoints') ? metadataOf(issuer, endpoints) : undefined
     this.#backoff = new Backoff(clock, random)
+  }
+
+  get [brand](): true {
+    return true
   }
 
   /** The same server, called with another bundle: another client certificate. */
@@ -169,7 +176,8 @@ export class AuthorizationServer {
         signal,
       })
     let response = await ask('oauth2')
-    if (response.status === 404) response = await ask('oidc')
+    // Servers that know the other document only say so in several ways.
+    if (response.status >= 400 && response.status < 500) response = await ask('oidc')
     const metadata = await oauth.processDiscoveryResponse(issuer, response)
     // The library compares as URLs, so that a slash may differ; RFC 8414 section 3.3 asks for identity.
     if (metadata.issuer !== this.issuer)
@@ -192,7 +200,7 @@ const bounds = { min: 1, max: 600_000 }
 
 /** Refuses what was not made by {@link authorizationServer}. */
 export function requireServer(where: string, server: AuthorizationServer): AuthorizationServer {
-  if (!(server instanceof AuthorizationServer))
+  if (typeof server !== 'object' || server === null || !(brand in server))
     throw mistake('ERR_OPTION_INVALID', `${where}: server must be made by authorizationServer().`)
   return server
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { manualClock, type ManualClock } from '@portcullis/core/testing'
-import { keepWarm, secret, type Credential, type Supplied } from '@portcullis/core'
+import { keepWarm, secret, type Credential, type Supplied, type Target } from '@portcullis/core'
 import { keySet, createVerifier } from '@portcullis/jwt'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -55,6 +55,15 @@ function source(options: Partial<ClientCredentialsOptions> = {}) {
     targets: ['https://orders.example', 'https://stock.example:8443'],
     ...options,
   })
+}
+
+async function refusal(asked: ReturnType<typeof source>, target: Target): Promise<string> {
+  try {
+    await asked({ target })
+    return 'supplied'
+  } catch (error) {
+    return (error as { code: string }).code
+  }
 }
 
 function tokenOf(supplied: Supplied): string {
@@ -196,6 +205,21 @@ describe('client credentials', () => {
     expect(supplied.expiresAt).toEqual(new Date(clock.now() + lifetimeMs))
   })
 
+  it('does not ask with every request for a token that has no life', async () => {
+    server.answer = issuing({ expires_in: 0 })
+    const asked = source()
+    for (let times = 0; times < 10; times++) expect(tokenOf(await asked({ target: orders }))).toBe('token-1')
+    expect(server.requests).toHaveLength(1)
+  })
+
+  it('knows its target in any spelling', async () => {
+    const asked = source()
+    await asked({ target: { origin: 'HTTPS://Orders.Example:443/', secure: true } })
+    expect(await refusal(asked, { origin: 'https://orders.example:444', secure: true })).toBe('ERR_SOURCE_TARGET')
+    expect(await refusal(asked, { origin: 'https://orders.example', secure: undefined as never })).toBe('ERR_SOURCE_INSECURE')
+    expect(await refusal(asked, { origin: 'https://orders.example', secure: false })).toBe('ERR_SOURCE_INSECURE')
+  })
+
   it('takes a 201 for a success', async () => {
     server.answer = (_form, _request, response) => json(response, 201, { access_token: 'made', token_type: 'bearer' })
     expect(tokenOf(await source()({ target: orders }))).toBe('made')
@@ -216,6 +240,32 @@ describe('client credentials', () => {
       '/found',
       '/found',
     ])
+  })
+
+  it('reads the metadata again after an hour, and goes on with the last ones where that fails', async () => {
+    let place = '/first'
+    server.answer = (_form, request, response) => {
+      if (request.url?.startsWith('/.well-known/') === true)
+        if (place === '') response.writeHead(500).end()
+        else json(response, 200, { issuer: server.url, token_endpoint: `${server.url}${place}` })
+      else json(response, 200, { access_token: 'found', token_type: 'bearer', expires_in: 1_800 })
+    }
+    const found = source({ server: authorizationServer({ issuer: server.url, tls: tls.client, clock, random: () => 0 }) })
+    const asked = async (): Promise<string | undefined> => {
+      await found({ target: orders })
+      await expect.poll(() => server.requests.at(-1)?.path).not.toBe('/.well-known/openid-configuration')
+      return server.requests.findLast(({ path }) => !path.startsWith('/.well-known/'))?.path
+    }
+    expect(await asked()).toBe('/first')
+    place = ''
+    clock.advance(3_600_000)
+    expect(await asked()).toBe('/first')
+    place = '/second'
+    clock.advance(3_600_000)
+    await asked()
+    await expect.poll(() => server.requests.filter(({ path }) => path.startsWith('/.well-known/')).length).toBe(3)
+    clock.advance(1_800_000)
+    expect(await asked()).toBe('/second')
   })
 
   it.each([
@@ -311,6 +361,24 @@ describe('the channel to the token endpoint', () => {
     await expect(left).rejects.toThrow('gone')
     held[0]?.()
     expect(tokenOf(await staying)).toBe('token-1')
+  })
+
+  it('repeats once what met a connection that the server had closed meanwhile', async () => {
+    const { url } = server
+    const asked = source()
+    await asked({ target: orders })
+    await server.close()
+    server = await testServer(tls, issuing({ access_token: 'again' }), Number(new URL(url).port))
+    expect(tokenOf(await asked({ target: stock }))).toBe('again')
+  })
+
+  it('is made anew after the bundle was reloaded', async () => {
+    const bundle = await tls.clientFor('shop')
+    const asked = source({ server: sts({ tls: bundle }) })
+    await asked({ target: orders })
+    await bundle.reload()
+    await asked({ target: stock })
+    expect(server.requests.map(({ thumbprint }) => typeof thumbprint)).toEqual(['string', 'string'])
   })
 
   it('carries the configured header fields', async () => {

@@ -3,8 +3,8 @@ import * as oauth from 'oauth4webapi'
 import { answerError } from './answer-error.ts'
 import { requireServer } from './authorization-server.ts'
 import { requireClient, type ClientAuthentication } from './client-authentication.ts'
-import { mistake, OAuthRefusal, outage } from './errors.ts'
-import { afterAuthorization, wait } from './login.ts'
+import { OAuthRefusal, outage } from './errors.ts'
+import { afterAuthorization, isHttps, wait } from './login.ts'
 import { continued } from './rotation.ts'
 import { wantedByOrigin } from './token-parameters.ts'
 import { clientAuth, type TokenAnswer } from './token-request.ts'
@@ -96,8 +96,10 @@ export function deviceAuthorization(options: DeviceAuthorizationOptions): TokenS
     client,
     continued(async (ask, { signal }) => {
       const code = await authorize(signal)
-      if (!URL.canParse(code.verification_uri))
-        throw mistake('ERR_OPTION_INVALID', 'The server gave no address where the user could log in.')
+      for (const address of [code.verification_uri, code.verification_uri_complete]) {
+        if (address !== undefined && !isHttps(address))
+          throw outage('ERR_OAUTH_ANSWER_INVALID', `${server.issuer} gave an address to log in at that is no https URL.`)
+      }
       await onUserCode({
         userCode: code.user_code,
         verificationUri: code.verification_uri,

@@ -48,7 +48,7 @@ export class OAuthRefusal extends UnavailableError<'ERR_OAUTH_REFUSED' | 'ERR_OA
   /** The registered error code, such as `invalid_grant`. */
   readonly error: string
 
-  constructor(error: string, message: string, code: 'ERR_OAUTH_REFUSED' | 'ERR_OAUTH_GRANT_ENDED' = 'ERR_OAUTH_REFUSED') {
+  constructor(code: 'ERR_OAUTH_REFUSED' | 'ERR_OAUTH_GRANT_ENDED', error: string, message: string) {
     super(code, { message })
     this.error = error
   }

@@ -330,6 +330,12 @@ describe('device authorization', () => {
     expect(forms().at(-1)).toMatchObject({ grant_type: 'refresh_token', refresh_token: 'r' })
   })
 
+  it('shows no address that is not of the web', async () => {
+    server.answer = device([granted], { verification_uri: 'javascript:alert(1)' })
+    await expect(source()({ target: orders })).rejects.toMatchObject({ code: 'ERR_OAUTH_ANSWER_INVALID' })
+    expect(codes).toEqual([])
+  })
+
   it.each([
     [{ error: 'access_denied' }, 'ERR_OAUTH_LOGIN_FAILED'],
     [{ error: 'expired_token' }, 'ERR_OAUTH_LOGIN_TIMEOUT'],
@@ -381,6 +387,16 @@ describe('the authorization code grant', () => {
       client_id: 'cli',
     })
     expect(createHash('sha256').update(verifier).digest('base64url')).toBe(opened.searchParams.get('code_challenge'))
+  })
+
+  it('opens no address that is not of the web', async () => {
+    server.answer = (_form, _request, response) =>
+      json(response, 200, { issuer: server.url, authorization_endpoint: 'file:///bin/sh', token_endpoint: `${server.url}/token` })
+    const found = authorizationServer({ issuer: server.url, tls: tls.client, clock })
+    const opened: string[] = []
+    const asked = source((url) => void opened.push(url), { server: found })
+    await expect(asked({ target: orders })).rejects.toMatchObject({ code: 'ERR_OAUTH_METADATA_INVALID' })
+    expect(opened).toEqual([])
   })
 
   it('lets nobody else on the machine answer', async () => {

@@ -1,6 +1,10 @@
 /**
  * `@portcullis/oauth2`: supplies clients with access tokens of an authorization server, and secures services with
- * tokens that only it can judge (introspection) or that are bound to a key or certificate.
+ * tokens that only that server can judge (`introspection()`) or that are bound to a key (`dpopTokens()`).
+ *
+ * Use it where tokens come from a server. Not for tokens that can be verified by a published key (`jwt()` of
+ * `@portcullis/jwt` needs no call for each), not for static tokens (`@portcullis/auth`), and not to log users of a web
+ * site in.
  */
 export { OAuthRefusal, oauth2ErrorCodes } from './errors.ts'
 export type { OAuth2ErrorCode } from './errors.ts'

@@ -19,3 +19,8 @@ export function wait(clock: Clock, delayMs: number, signal: AbortSignal | undefi
     else signal?.addEventListener('abort', stop, { once: true })
   })
 }
+
+/** Whether a browser may be sent there: what is handed to one must not be a script or a program. */
+export function isHttps(address: string): boolean {
+  return URL.canParse(address) && new URL(address).protocol === 'https:'
+}

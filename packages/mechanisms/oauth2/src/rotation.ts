@@ -44,7 +44,7 @@ export class Rotation {
   async #configuredAnew(): Promise<Secret> {
     const token = await this.#first()
     if (this.#configured?.equals(token) === true)
-      throw new OAuthRefusal('invalid_grant', 'The refresh token was refused, and there is no other.', 'ERR_OAUTH_GRANT_ENDED')
+      throw new OAuthRefusal('ERR_OAUTH_GRANT_ENDED', 'invalid_grant', 'The refresh token was refused, and there is no other.')
     this.#configured = token
     return token
   }

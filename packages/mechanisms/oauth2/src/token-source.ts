@@ -153,7 +153,9 @@ class Engine {
       if (type === 'reloaded') kept = remember()
     })
     const supply: CredentialSource = (request) => {
-      check(request)
+      const { target } = request
+      // In its one spelling it needs no parsing.
+      if (!wanted.has(target.origin) || !target.secure) check(request)
       return kept(request)
     }
     return Object.assign(supply, {
@@ -211,10 +213,11 @@ class Engine {
 
   #supplied({ accessToken, lifetimeSeconds }: TokenAnswer): Supplied {
     const { defaultLifetimeSeconds, clockSkewSeconds } = this.#settings
-    const seconds = Math.min(lifetimeSeconds ?? defaultLifetimeSeconds, longestSeconds) - clockSkewSeconds
+    // A token that has no life at all is used for a second, so that the server is not asked with every request.
+    const seconds = Math.max(1, Math.min(lifetimeSeconds ?? defaultLifetimeSeconds, longestSeconds) - clockSkewSeconds)
     return {
       credential: { kind: 'bearer', carrier: 'authorization', token: accessToken },
-      expiresAt: new Date(this.#server.clock.now() + Math.max(0, seconds) * 1000),
+      expiresAt: new Date(this.#server.clock.now() + seconds * 1000),
     }
   }
 
