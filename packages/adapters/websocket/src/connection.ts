@@ -2,11 +2,11 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import {
   AuthenticationError,
   isExhausted,
-  isSecurityError,
   sameCredential,
   UnavailableError,
   type BoundSource,
   type Clock,
+  type CoreErrorCode,
   type Credential,
   type CredentialSource,
   type Supplied,
@@ -82,7 +82,7 @@ function noOther({ origin }: ConnectionSettings): AuthenticationError {
 }
 
 async function handshake(settings: ConnectionSettings, signal: AbortSignal, supplied: Supplied | undefined): Promise<Connection | Refused> {
-  const { url, origin, tls, serverName, protocols, handshakeMs, maxMessageBytes } = settings
+  const { url, origin, tls, serverName, protocols, handshakeMs, maxMessageBytes, clock } = settings
   const fields = supplied === undefined ? {} : present(supplied.credential)
   const host = url.hostname.replace(/^\[(.*)\]$/, '$1')
   const port = url.port === '' ? 443 : Number(url.port)
@@ -91,7 +91,6 @@ async function handshake(settings: ConnectionSettings, signal: AbortSignal, supp
   const options: ClientOptions & { readonly closeTimeout: number } = {
     createConnection: () => wire,
     headers: { ...fields, [sessionField]: '1' },
-    handshakeTimeout: handshakeMs,
     maxPayload: maxMessageBytes,
     perMessageDeflate: false,
     followRedirects: false,
@@ -100,42 +99,42 @@ async function handshake(settings: ConnectionSettings, signal: AbortSignal, supp
   const socket = new WebSocket(url, [...protocols], options)
   // Whoever waits is told below; afterwards `close` says all.
   socket.on('error', () => undefined)
-  return new Promise((resolve, reject) => {
-    let tag: string | undefined
-    const failed = (cause: unknown): void => {
-      signal.removeEventListener('abort', aborted)
-      wire.destroy()
-      reject(
-        isSecurityError(cause)
-          ? cause
-          : new UnavailableError<WebSocketErrorCode>('ERR_WEBSOCKET_UNAVAILABLE', {
-              message: `The handshake with ${origin} failed.`,
-              cause,
-            }),
-      )
-    }
-    const aborted = (): void => failed(new UnavailableError<'ERR_ABORTED'>('ERR_ABORTED', 'The caller gave up.'))
-    signal.addEventListener('abort', aborted)
-    if (signal.aborted) return aborted()
-    socket.once('error', failed)
-    socket.once('upgrade', ({ headers }: IncomingMessage) => {
-      const field = headers[sessionField]
-      if (typeof field === 'string' && isTag(field)) tag = field
-    })
-    socket.once('unexpected-response', (_request: ClientRequest, { statusCode = 0, headersDistinct }: IncomingMessage) => {
-      signal.removeEventListener('abort', aborted)
-      const seconds = Number(headersDistinct['retry-after']?.[0])
-      wire.destroy()
-      resolve({
-        status: statusCode,
-        challenges: (headersDistinct['www-authenticate'] ?? []).join(', '),
-        retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
-      })
-    })
-    socket.once('open', () => {
-      signal.removeEventListener('abort', aborted)
-      socket.off('error', failed)
-      resolve({ socket, tag, supplied })
-    })
+  const { promise, resolve, reject } = Promise.withResolvers<Connection | Refused>()
+  const unavailable = (message: string, cause?: unknown): void =>
+    reject(new UnavailableError<WebSocketErrorCode>('ERR_WEBSOCKET_UNAVAILABLE', { message: `${origin}: ${message}`, cause }))
+  const failed = (cause: Error): void => unavailable('the handshake failed.', cause)
+  const aborted = (): void => reject(new UnavailableError<CoreErrorCode>('ERR_ABORTED', 'The caller gave up.'))
+  // The library's own limit counts from the beginning of a connection that it makes itself.
+  const timer = clock.schedule(handshakeMs, () => unavailable(`no answer to the handshake within ${handshakeMs} ms.`))
+  let tag: string | undefined
+  socket.once('error', failed)
+  socket.once('upgrade', ({ headers }: IncomingMessage) => {
+    const field = headers[sessionField]
+    if (typeof field === 'string' && isTag(field)) tag = field
   })
+  socket.once('unexpected-response', (_request: ClientRequest, answer: IncomingMessage) => resolve(refusedBy(answer)))
+  socket.once('open', () => resolve({ socket, tag, supplied }))
+  signal.addEventListener('abort', aborted)
+  if (signal.aborted) aborted()
+  try {
+    const outcome = await promise
+    if (!('socket' in outcome)) wire.destroy()
+    return outcome
+  } catch (error) {
+    wire.destroy()
+    throw error
+  } finally {
+    timer.cancel()
+    signal.removeEventListener('abort', aborted)
+    socket.off('error', failed)
+  }
+}
+
+function refusedBy({ statusCode = 0, headersDistinct }: IncomingMessage): Refused {
+  const seconds = Number(headersDistinct['retry-after']?.[0])
+  return {
+    status: statusCode,
+    challenges: (headersDistinct['www-authenticate'] ?? []).join(', '),
+    retryAfterMs: Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined,
+  }
 }
