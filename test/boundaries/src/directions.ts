@@ -40,6 +40,7 @@ export const rooms: Readonly<Record<string, string>> = {
   '@node-rs/bcrypt': 'crypto/password-algorithms',
   '@opentelemetry/api': 'core/opentelemetry',
   express: 'http/express',
+  amqplib: 'rabbitmq',
   fastify: 'http/fastify',
   hono: 'http/hono',
   '@platformatic/kafka': 'kafka/platformatic',

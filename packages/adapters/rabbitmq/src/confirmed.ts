@@ -1,0 +1,46 @@
+import type { ChannelModel, ConfirmChannel, Message, Options } from 'amqplib'
+import { codedAs, diagnose } from './diagnose.ts'
+
+/** A channel whose every message is confirmed, or told why not. */
+export interface ConfirmedChannel {
+  /** Resolves once the broker has stored the message; rejects with a `SecurityError`, `ERR_RABBITMQ_UNROUTABLE` if no queue takes it. */
+  publish(exchange: string, routingKey: string, content: Buffer, options: Options.Publish & { readonly messageId: string }): Promise<void>
+  /** Why it is over, once it is. */
+  readonly closed: Promise<Error | undefined>
+  close(): Promise<void>
+}
+
+/** Opens one. */
+export async function confirmedChannel(model: ChannelModel): Promise<ConfirmedChannel> {
+  const channel: ConfirmChannel = await model.createConfirmChannel().catch((error: unknown) => {
+    throw diagnose(error)
+  })
+  // The broker returns a message before it confirms it, on the same channel, so the identifier is enough to know it by.
+  const returned = new Set<unknown>()
+  channel.on('return', (message: Message) => returned.add((message.properties as { readonly messageId?: unknown }).messageId))
+  let reason: Error | undefined
+  channel.on('error', (error: Error) => (reason = error))
+  model.on('error', (error: Error) => (reason ??= error))
+  const closed = new Promise<Error | undefined>((resolve) => {
+    channel.on('close', () => resolve(reason))
+    model.on('close', (error?: Error) => resolve(reason ?? error))
+  })
+  return {
+    closed,
+    publish: (exchange, routingKey, content, options) =>
+      new Promise((resolve, reject) => {
+        const settled = (error: unknown): void => {
+          // The error that closed the channel comes with it; the library's own text says only that it did.
+          if (error !== null && error !== undefined) reject(diagnose(reason ?? error))
+          else if (returned.delete(options.messageId)) reject(codedAs('ERR_RABBITMQ_UNROUTABLE', undefined))
+          else resolve()
+        }
+        try {
+          channel.publish(exchange, routingKey, content, { ...options, persistent: true, mandatory: true }, settled)
+        } catch (error) {
+          reject(diagnose(reason ?? error))
+        }
+      }),
+    close: () => channel.close().catch(() => undefined),
+  }
+}
