@@ -156,7 +156,7 @@ const retryMs = 1_000
 
 /** Renews the credential of a connection in place, ahead of each expiry, until the connection closes. */
 function renewing(model: ChannelModel, supplied: Supplied, { source, target, clock, onWarning }: Renewal): void {
-  let present = supplied
+  let current = supplied
   let timer: Timer | undefined
   let open = true
   model.on('close', () => {
@@ -164,7 +164,7 @@ function renewing(model: ChannelModel, supplied: Supplied, { source, target, clo
     timer?.cancel()
   })
   const plan = (): void => {
-    const { expiresAt } = present
+    const { expiresAt } = current
     if (expiresAt === undefined || !open) return
     const leftMs = Math.max(0, expiresAt.getTime() - clock.now())
     timer = clock.schedule(leftMs * (earliestShare + Math.random() * spreadShare), renew)
@@ -174,9 +174,9 @@ function renewing(model: ChannelModel, supplied: Supplied, { source, target, clo
       try {
         const next = await source({ target })
         if (!open) return
-        if (!sameCredential(next.credential, present.credential))
+        if (!sameCredential(next.credential, current.credential))
           await model.updateSecret(secretOf(next.credential), 'renewal ahead of expiry')
-        present = next
+        current = next
         plan()
       } catch (error) {
         if (!open) return

@@ -132,11 +132,11 @@ export async function consumer<P extends Principal | Anonymous>(
         if (native === null) return void opened.close().catch(() => undefined)
         return void receive(channel, native)
       })
-      const over = (error?: Error): void => {
+      const over = (cause?: Error): void => {
         if (model !== opened) return
         model = undefined
         void opened.close().catch(() => undefined)
-        void again(reason ?? error).catch(end)
+        void again(reason ?? cause).catch(end)
       }
       channel.on('close', () => over())
       opened.on('close', over)

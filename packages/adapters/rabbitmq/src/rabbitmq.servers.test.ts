@@ -149,7 +149,7 @@ describe('messages', () => {
           headers['portcullis-dead-letter-reason'],
           headers['portcullis-dead-letter-queue'],
         ])
-        .toSorted(),
+        .toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))),
     ).toEqual([
       ['forged', 'ERR_JWT_SIGNATURE_INVALID', 'identity-refused', queue],
       ['unsigned', 'ERR_CREDENTIAL_MISSING', 'no-identity', queue],
