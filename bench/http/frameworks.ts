@@ -10,7 +10,7 @@ import { jwt } from '@portcullis/jwt'
 import { secureServerOptions } from '@portcullis/tls'
 import express, { type Express, type RequestHandler } from 'express'
 import { auth, requiredScopes } from 'express-oauth2-jwt-bearer'
-import Fastify, { type FastifyInstance, type onRequestHookHandler } from 'fastify'
+import Fastify, { type FastifyInstance, type onRequestAsyncHookHandler, type onRequestHookHandler } from 'fastify'
 import passport from 'passport'
 import { ExtractJwt, Strategy } from 'passport-jwt'
 
@@ -47,7 +47,7 @@ async function overExpress(name: string, { tls }: Scene, ...middleware: RequestH
 async function overFastify(
   name: string,
   { tls }: Scene,
-  prepare: (app: FastifyInstance) => Promise<{ readonly onRequest?: onRequestHookHandler }>,
+  prepare: (app: FastifyInstance) => Promise<{ readonly onRequest?: onRequestHookHandler | onRequestAsyncHookHandler }>,
 ): Promise<Contender> {
   const app = Fastify({
     https: secureServerOptions(tls),
@@ -101,7 +101,7 @@ export async function run({ quick }: RunOptions): Promise<Table> {
         secret: { public: pem },
         verify: { algorithms: ['RS256'], allowedIss: issuer, allowedAud: audience, cache: 10_000 },
       })
-      const onRequest: onRequestHookHandler = async (request, reply) => {
+      const onRequest: onRequestAsyncHookHandler = async (request, reply) => {
         const claims = await request.jwtVerify<{ readonly scope?: string }>()
         if (claims.scope?.split(' ').includes('orders:read') !== true) await reply.code(403).send()
       }

@@ -29,8 +29,8 @@ export interface Exchange {
   readonly content: Readable
   /** Says that the content may come. */
   proceed(): void
-  /** Answers at once. `last`: the rest of the request's content is not wanted. */
-  send(status: number, headers: readonly string[], content: string | Uint8Array, last?: boolean): void
+  /** Answers at once; `headers` are its own from then on. `last`: the rest of the request's content is not wanted. */
+  send(status: number, headers: string[], content: string | Uint8Array, last?: boolean): void
   /** Begins an answer whose content follows. */
   begin(status: number, headers: readonly string[]): Writable
   /** Cuts the exchange off, in a way that the peer cannot take for its end. */

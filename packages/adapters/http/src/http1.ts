@@ -44,15 +44,14 @@ export class Http1Exchange implements Exchange {
     this.#response.writeContinue()
   }
 
-  send(status: number, headers: readonly string[], content: string | Uint8Array, last = false): void {
-    const fields = [...headers]
+  send(status: number, headers: string[], content: string | Uint8Array, last = false): void {
     if (!hasNoContent(status))
-      fields.push('content-length', String(typeof content === 'string' ? Buffer.byteLength(content) : content.byteLength))
+      headers.push('content-length', String(typeof content === 'string' ? Buffer.byteLength(content) : content.byteLength))
     if (last && !this.#request.complete) {
       // A socket closed while the peer still sends would be reset, and the answer lost with it: first let it read.
       this.#response.once('finish', () => setTimeout(() => this.#request.complete || this.#request.destroy(), lingerMs).unref())
     }
-    this.#response.writeHead(status, fields)
+    this.#response.writeHead(status, headers)
     if (hasNoContent(status)) this.#response.end()
     else this.#response.end(content)
   }

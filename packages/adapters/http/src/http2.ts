@@ -53,7 +53,7 @@ export class Http2Exchange implements Exchange {
     this.#stream.additionalHeaders({ ':status': 100 })
   }
 
-  send(status: number, headers: readonly string[], content: string | Uint8Array, last = false): void {
+  send(status: number, headers: string[], content: string | Uint8Array, last = false): void {
     this.#ended = true
     const fields = fieldsOf(status, headers)
     if (hasNoContent(status)) {

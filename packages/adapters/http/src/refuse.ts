@@ -61,7 +61,8 @@ export type AnsweredCode = keyof typeof protocolAnswers
 /** A complete answer: status, fields as names and values in turn, and content. */
 export interface WireAnswer {
   readonly status: number
-  readonly headers: readonly string[]
+  /** Fresh for each answer: who sends them may add to them. */
+  readonly headers: string[]
   readonly content: string
 }
 

@@ -14,9 +14,12 @@ export interface Reply {
   readonly body?: string | Uint8Array | Readable | WebStream<Uint8Array>
 }
 
+const jsonFields = Object.freeze({ 'content-type': 'application/json' })
+
 /** JSON as {@link Reply}. */
-export function json(value: unknown, init: { readonly status?: number; readonly headers?: Reply['headers'] } = {}): Reply {
-  return { status: init.status ?? 200, headers: { 'content-type': 'application/json', ...init.headers }, body: JSON.stringify(value) }
+export function json(value: unknown, init?: { readonly status?: number; readonly headers?: Reply['headers'] }): Reply {
+  const headers = init?.headers === undefined ? jsonFields : { ...jsonFields, ...init.headers }
+  return { status: init?.status ?? 200, headers, body: JSON.stringify(value) }
 }
 
 /** What a handler may answer with. */
@@ -109,7 +112,7 @@ function sourceOf(body: Readable | WebStream<Uint8Array>): Source {
 }
 
 /** What is there at once goes out whole, with its length; what takes time goes out as it comes. */
-async function pump(exchange: Exchange, status: number, headers: readonly string[], source: Source, streaming: () => void): Promise<void> {
+async function pump(exchange: Exchange, status: number, headers: string[], source: Source, streaming: () => void): Promise<void> {
   const gone = new Promise<undefined>((resolve) => exchange.onClose(() => resolve(undefined)))
   try {
     const first = source.next()
