@@ -29,11 +29,12 @@ describe.each(libraries)('%s', (name, client) => {
       await sending.send({ topic, key: 'k1', value: 'one', headers: { tenant: 'acme' } })
       const { guard } = guarded()
       const got: [string, string, KafkaMessage][] = []
-      await using _receiving = await consumer(
+      await using receiving = await consumer(
         { client: kafka, group: topic, topics: [topic], guard, deadLetter: `${topic}-dead` },
         (message, principal) => void got.push([String(message.value), principal.subject, message]),
       )
       await expect.poll(() => got.length, { timeout: 15_000 }).toBe(1)
+      await receiving.close()
       expect(got).toMatchObject([['one', 'urn:shop', { topic, key: Buffer.from('k1') }]])
       kafka.close()
     },

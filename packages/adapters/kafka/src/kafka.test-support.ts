@@ -59,8 +59,14 @@ export const tokens =
 export const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 
 /** Signs for a broker as `urn:shop`, for the audience `urn:warehouse`. */
-export function signer(origin: string, key = keys.privateKey) {
-  return messageSigner({ issuer: 'urn:shop', key: { privateKey: key }, audience: 'urn:warehouse', headers: ['tenant'], targets: [origin] })
+export function signer(origin: string, key = keys.privateKey, more: readonly string[] = []) {
+  return messageSigner({
+    issuer: 'urn:shop',
+    key: { privateKey: key },
+    audience: 'urn:warehouse',
+    headers: ['tenant'],
+    targets: [origin, ...more],
+  })
 }
 export function signatures(options: Partial<Parameters<typeof signedMessages>[0]> = {}): Authenticator {
   return signedMessages({

@@ -104,7 +104,7 @@ export async function consumer<P extends Principal | Anonymous>(
     }
   }
   const open = (): Promise<NativeConsumer> =>
-    client.openConsumer({ group, topics, from, receive, failed: (error) => void again(error).catch(end) })
+    client.openConsumer({ group, topics, from, receive, failed: (cause) => void again(cause).catch(end) })
   /** After an outage opens anew, for as long as it takes; anything else is the end. */
   const again = async (error: unknown): Promise<void> => {
     native = undefined

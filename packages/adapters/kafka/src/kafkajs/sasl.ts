@@ -25,9 +25,8 @@ export function saslOf(client: SaslClient, over: Secured): Mechanism {
         try {
           await client.authenticate(isSecured(over.socketFactory, broker.host, broker.port), exchangeWith(broker), isCredentialRefusal)
         } catch (error) {
-          const meant = diagnose(error)
-          // The library looks at this field alone to know whether another attempt makes sense.
-          throw Object.assign(meant, { retriable: meant.family === 'unavailable' })
+          // The library would begin anew on the same connection, which no broker allows; and it keeps nothing but the cause.
+          throw Object.assign(new Error('The connection was not authenticated.', { cause: diagnose(error) }), { retriable: false })
         }
       },
     }),

@@ -32,7 +32,14 @@ export function ssl(bundle: ClientTlsBundle, options: SslOptions = {}): Secured 
   const socketFactory: ISocketFactory = ({ host, port, onConnect }) => {
     const socket = connectTls({ ...optionsFor(host), port })
     socket.setKeepAlive(true, idleProbeMs)
+    let handshaking = false
+    socket.once('connect', () => (handshaking = true))
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      // The library hands on the code and nothing else. A broker without TLS closes at the first byte of a handshake.
+      if (handshaking && error.code === 'ECONNRESET') error.code = 'ERR_KAFKA_TLS_MISMATCH' satisfies KafkaErrorCode
+    })
     socket.once('secureConnect', () => {
+      handshaking = false
       open.add(`${host}:${port}`)
       attachClient(socket, bundle)
       onConnect()

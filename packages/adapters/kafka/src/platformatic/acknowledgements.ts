@@ -26,9 +26,10 @@ export class Acknowledgements {
     else this.#timer ??= setTimeout(() => void this.flush(), acknowledgeAfterMs)
   }
 
-  /** Partitions were shared out anew: the position is for those to tell who have them now. */
-  forget(): void {
-    this.#pending.clear()
+  /** Partitions were shared out anew: how far the others are is for those to tell who have them now. */
+  keep(assignments: readonly { readonly topic: string; readonly partitions: readonly number[] }[]): void {
+    const ours = new Set(assignments.flatMap(({ topic, partitions }) => partitions.map((partition) => `${topic}/${partition}`)))
+    for (const key of this.#pending.keys()) if (!ours.has(key)) this.#pending.delete(key)
   }
 
   /** Stores what was noted until now; resolves when it is tried. */

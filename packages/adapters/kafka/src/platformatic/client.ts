@@ -70,11 +70,11 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
   let over = false
   let shutting: Promise<void> | undefined
   let receiving: Promise<void> | undefined
-  const fail = (error: unknown): void => {
+  const fail = (cause: unknown): void => {
     if (over) return
     over = true
     void shutDown().catch(() => undefined)
-    failed(error)
+    failed(cause)
   }
   const acknowledgements = new Acknowledgements(
     (offsets) => consumer.commit({ offsets }),
@@ -83,7 +83,8 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
   )
   // A group that cannot be joined again is told by this event, which the library's types do not list.
   consumer.on('error' as never, fail as never)
-  consumer.on('consumer:group:rebalance', () => acknowledgements.forget())
+  consumer.on('consumer:group:rebalance', () => void acknowledgements.flush())
+  consumer.on('consumer:group:join', ({ assignments }) => acknowledgements.keep(assignments ?? []))
   await connected(consumer)
   const stream = await consumer
     .consume({ topics: [...topics], mode: 'committed', fallbackMode: from, autocommit: false, maxWaitTime: maxWaitMs })
@@ -118,11 +119,15 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
 }
 
 /** Makes a first connection, so that what is wrong with it is told as such. */
-async function connected(client: Base): Promise<void> {
+async function connected(base: Base): Promise<void> {
+  let found: unknown
+  // In TLS 1.3 a client certificate is refused after the handshake; who waits for an answer is then told of an end alone.
+  base.on('client:broker:connect', ({ connection }) => connection.socket.once('error', (error) => (found = error)))
   try {
-    await client.metadata({ topics: [] })
+    await base.metadata({ topics: [] })
   } catch (error) {
-    await client.close().catch(() => undefined)
+    await base.close().catch(() => undefined)
+    if (found !== undefined) throw new AggregateError([found, error], 'The connection was cut.', { cause: error })
     // So the library says that one end speaks TLS and the other does not; nothing else is a "user's" error by now.
     if (isUserError(error)) throw codedAs('ERR_KAFKA_TLS_MISMATCH', error)
     throw error

@@ -3,6 +3,8 @@ import { TLSSocket } from 'node:tls'
 import { isCredentialRefusal } from '../diagnose.ts'
 import { SaslClient, type SaslOptions } from '../present.ts'
 
+type SaslAuthenticateResponse = Parameters<Parameters<NonNullable<SASLOptions['authenticate']>>[6]>[1]
+
 /** When a session is renewed, as parts of its life; Java's client has the same. Many clients that were connected at once do not come back at once. */
 export const renewalWindow = [0.85, 0.95] as const
 // What the library multiplies a session's life with to set its timer.
@@ -23,7 +25,7 @@ export function saslOf(client: SaslClient, random: () => number = Math.random): 
     sasl: {
       mechanism: client.mechanism,
       authenticate: (_mechanism, connection, api, _username, _password, _token, callback) => {
-        let last: Parameters<typeof callback>[1] | undefined
+        let last: SaslAuthenticateResponse | undefined
         const exchange = (message: Buffer): Promise<Buffer> =>
           new Promise((resolve, reject) => {
             api(connection, message, (error, response) => {
@@ -33,14 +35,16 @@ export function saslOf(client: SaslClient, random: () => number = Math.random): 
             })
           })
         const { socket } = connection
-        client.authenticate(socket instanceof TLSSocket && socket.encrypted, exchange, isCredentialRefusal).then(
-          () => {
-            if (last === undefined) return
-            const [from, to] = renewalWindow
-            const share = (from + random() * (to - from)) / libraryShare
-            callback(null, { ...last, sessionLifetimeMs: BigInt(Math.floor(Number(last.sessionLifetimeMs) * share)) })
-          },
-          (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), undefined as never),
+        const answer = async (): Promise<SaslAuthenticateResponse> => {
+          await client.authenticate(socket instanceof TLSSocket && socket.encrypted, exchange, isCredentialRefusal)
+          if (last === undefined) throw new Error('The mechanism has exchanged nothing.')
+          const [from, to] = renewalWindow
+          const share = (from + random() * (to - from)) / libraryShare
+          return { ...last, sessionLifetimeMs: BigInt(Math.floor(Number(last.sessionLifetimeMs) * share)) }
+        }
+        answer().then(
+          (response) => callback(null, response),
+          (error: Error) => callback(error, undefined as never),
         )
       },
     },
