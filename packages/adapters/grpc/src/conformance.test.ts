@@ -42,8 +42,8 @@ const harness: Harness = {
       services: operations.map(({ name, guard: own }) =>
         service({
           definition: {
-            call: textMethod(`/test.${name}/call`, false),
-            follow: textMethod(`/test.${name}/follow`, true),
+            call: textMethod(`/test.${name}/call`, false, false),
+            follow: textMethod(`/test.${name}/follow`, false, true),
           },
           guard: own,
           handlers: {
@@ -86,7 +86,7 @@ class OwnPeer implements Peer {
   }
 
   call(operation: string): Promise<Observed> {
-    const { path, requestSerialize, responseDeserialize } = textMethod(`/test.${operation}/call`, false)
+    const { path, requestSerialize, responseDeserialize } = textMethod(`/test.${operation}/call`, false, false)
     return new Promise((resolve, reject) => {
       this.#client.makeUnaryRequest(path, requestSerialize, responseDeserialize, 'please', (error, answer) => {
         if (error === null) resolve(observed({ code: status.OK, details: '', metadata: new Metadata() }, answer))
@@ -98,7 +98,7 @@ class OwnPeer implements Peer {
   }
 
   live(operation: string): Promise<Live> {
-    const { path, requestSerialize, responseDeserialize } = textMethod(`/test.${operation}/follow`, true)
+    const { path, requestSerialize, responseDeserialize } = textMethod(`/test.${operation}/follow`, false, true)
     const stream: ClientReadableStream<string> = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, 'please')
     const received: string[] = []
     const ended = new Promise<{ readonly wire: string }>((resolve) => {

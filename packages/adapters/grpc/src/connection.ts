@@ -1,5 +1,5 @@
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import type { PeerChannel } from '@portcullis/core'
+import type { Clock, PeerChannel } from '@portcullis/core'
 import type { ServerTlsBundle } from '@portcullis/tls'
 import type { TLSSocket } from 'node:tls'
 import { channelOf } from './describe.ts'
@@ -32,18 +32,14 @@ export class Connection {
   }
 
   /** Cuts the connection if the peer does not take the last status of a stream; returns how to say that it did. */
-  awaitLastWord(): () => void {
-    const timer = setTimeout(() => this.#socket.destroy(), lastWordMs).unref()
-    return () => clearTimeout(timer)
+  awaitLastWord(clock: Clock): () => void {
+    const timer = clock.schedule(lastWordMs, () => this.#socket.destroy())
+    return () => timer.cancel()
   }
 
   /** Ends its streams, since the listener stops. */
   shutDown(): void {
     for (const stream of this.streams) stream.shutDown()
-  }
-
-  cut(): void {
-    this.#socket.destroy()
   }
 }
 

@@ -213,7 +213,7 @@ export class GuardedCall extends ServerInterceptingCall {
     if (this.#over) return
     this.#over = true
     this.#call.sendStatus(end(reason, this.#route.guard))
-    this.#lastWordTaken = this.#connection.awaitLastWord()
+    this.#lastWordTaken = this.#connection.awaitLastWord(this.#route.guard.clock)
     this.#forget()
     this.#listener?.onCancel()
   }

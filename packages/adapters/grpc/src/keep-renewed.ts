@@ -38,6 +38,7 @@ export function keepRenewed({ name, credential, expiresAt, clock, supply, renew 
     if (leftMs > shortestWaitMs) wait(Math.max(shortestWaitMs, leftMs / 2))
   }
   const attempt = async (): Promise<void> => {
+    const askedAtMs = clock.now()
     const supplied = await supply(refused)
     if (stopped) return undefined
     if (sameCredential(supplied.credential, held) || (refused !== undefined && sameCredential(supplied.credential, refused))) return later()
@@ -54,13 +55,11 @@ export function keepRenewed({ name, credential, expiresAt, clock, supply, renew 
     refused = undefined
     if (supplied.expiresAt === undefined) return undefined
     expiresAtMs = supplied.expiresAt.getTime()
-    return ahead()
+    return ahead(askedAtMs)
   }
-  const ahead = (): void => {
-    const leftMs = expiresAtMs - clock.now()
-    wait(Math.max(leftMs - renewBeforeMs, leftMs / 2))
-  }
-  ahead()
+  // By the time it was asked for, and not when the server's answer came: at no point later than the listener warns.
+  const ahead = (heldAtMs: number): void => wait(Math.max(expiresAtMs - renewBeforeMs, (heldAtMs + expiresAtMs) / 2) - clock.now())
+  ahead(clock.now())
   return () => {
     stopped = true
     timer?.cancel()

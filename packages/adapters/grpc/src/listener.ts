@@ -12,7 +12,7 @@ import {
   type Principal,
 } from '@portcullis/core'
 import { attach, isTlsBundle, secureServerOptions, tlsBundle, type ServerTlsBundle, type ServerTlsOptions } from '@portcullis/tls'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer, type Server as TlsServer } from 'node:tls'
 import { Connection, Connections } from './connection.ts'
 import { factsOf, type Carriers } from './describe.ts'
@@ -122,6 +122,12 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
     return injector.injectConnection(socket)
   })
   front.maxConnections = settings.maxConnections
+  // Below TLS, so that those which are still in their handshake are among them.
+  const sockets = new Set<Socket>()
+  front.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   attach(front, tls)
   // What happens before the guard belongs into the same audit trail.
   const unsubscribe = tls.subscribe((event) => {
@@ -140,12 +146,13 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
     unsubscribe()
     const closed = new Promise<void>((resolve) => front.close(() => resolve()))
     for (const connection of connections) connection.shutDown()
-    const finished = new Promise<void>((resolve) => server.tryShutdown(() => resolve()))
-    const timer = setTimeout(() => server.forceShutdown(), graceMs)
-    await finished
-    clearTimeout(timer)
-    for (const connection of connections) connection.cut()
+    server.tryShutdown(() => undefined)
+    const timer = setTimeout(() => {
+      server.forceShutdown()
+      for (const socket of sockets) socket.destroy()
+    }, graceMs)
     await closed
+    clearTimeout(timer)
     // Who makes a bundle closes it.
     if (!isTlsBundle(options.tls)) tls.close()
   }
