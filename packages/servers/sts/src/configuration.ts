@@ -5,7 +5,7 @@ import { holdsName } from './certificate-name.ts'
 import { metadataOf } from './client-metadata.ts'
 import type { ClientEntry } from './clients.ts'
 import type { StsGrant } from './grants/grant.ts'
-import { privateSet, type RingKey } from './keys.ts'
+import { privateSet, type KeyRing } from './keys.ts'
 import { unauthorizedClient } from './refusal.ts'
 import type { Service } from './service.ts'
 import { StateAdapter } from './state/adapter.ts'
@@ -22,7 +22,7 @@ export const routes = {
 /** What the library below is told. */
 export interface ConfigurationInit {
   readonly service: Pick<Service, 'audiences' | 'client' | 'resource' | 'channelOf' | 'refreshLifetimeSeconds'>
-  readonly ring: readonly RingKey[]
+  readonly ring: KeyRing
   readonly state: StsState
   readonly grants: ReadonlySet<StsGrant>
   readonly dpopNonceSecret: Secret | undefined
@@ -46,13 +46,10 @@ const off = { enabled: false } as const
 /** The library, set up for tokens of services and nothing that needs a browser. */
 export function configurationOf(init: ConfigurationInit): Configuration {
   const { service, ring, state, dpopNonceSecret } = init
-  const algorithm = ring[0]?.algorithm
   return {
     adapter: (model: string) => (model === 'Client' ? clientAdapter(service, init.grants) : new StateAdapter(model, state)),
     jwks: privateSet(ring),
-    clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: algorithm } as NonNullable<
-      Configuration['clientDefaults']
-    >,
+    clientDefaults: { grant_types: [], response_types: [] },
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'],
     // No browser is to call from another site's page; the keys and the metadata are everybody's.
     clientBasedCORS: () => false,

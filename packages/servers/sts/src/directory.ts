@@ -4,12 +4,16 @@ import type { StsErrorCode } from './errors.ts'
 import type { StsOptions } from './options.ts'
 import { TemporarilyUnavailable } from './refusal.ts'
 
-/** Finds a client by its identifier. */
-export type ClientLookUp = (id: string) => Promise<ClientEntry | undefined>
+/** Finds clients by their identifier. */
+export interface ClientLookUp {
+  find(id: string): Promise<ClientEntry | undefined>
+  /** Those that are listed. */
+  readonly listed: readonly string[]
+}
 
 /** Checks the clients, at once where they are listed. */
 export function clientLookUp(clients: StsOptions['clients'], abilities: Abilities): ClientLookUp {
-  if (typeof clients === 'function') return (id) => asked(clients, id, abilities)
+  if (typeof clients === 'function') return { listed: [], find: (id) => asked(clients, id, abilities) }
   if (!Array.isArray(clients) || clients.length === 0)
     throw new ConfigurationError('ERR_OPTION_MISSING', 'createSts clients: nobody could ask for a token.')
   const entries = new Map<string, ClientEntry>()
@@ -19,10 +23,10 @@ export function clientLookUp(clients: StsOptions['clients'], abilities: Abilitie
       throw new ConfigurationError<StsErrorCode>('ERR_STS_CLIENT_DUPLICATE', `There are two clients "${entry.id}".`)
     entries.set(entry.id, entry)
   }
-  return (id) => Promise.resolve(entries.get(id))
+  return { listed: [...entries.keys()], find: (id) => Promise.resolve(entries.get(id)) }
 }
 
-const entries = new WeakMap<StsClient, ClientEntry>()
+const checked = new WeakMap<StsClient, ClientEntry>()
 
 async function asked(find: Extract<StsOptions['clients'], (...args: never[]) => unknown>, id: string, abilities: Abilities) {
   let client: StsClient | undefined
@@ -32,8 +36,8 @@ async function asked(find: Extract<StsOptions['clients'], (...args: never[]) => 
     throw new TemporarilyUnavailable(cause)
   }
   if (client === undefined) return undefined
-  let entry = entries.get(client)
-  if (entry === undefined) entries.set(client, (entry = clientOf(client, abilities)))
+  let entry = checked.get(client)
+  if (entry === undefined) checked.set(client, (entry = clientOf(client, abilities)))
   // A look-up that folds case would give one client two names.
   return entry.id === id ? entry : undefined
 }

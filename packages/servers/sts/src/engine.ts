@@ -1,8 +1,9 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { PeerChannel } from '@portcullis/core'
+import { ConfigurationError, type PeerChannel } from '@portcullis/core'
 import { Provider, type Configuration, type errors, type KoaContextWithOIDC, type TokenEndpointGrantContext } from 'oidc-provider'
 import { routes } from './configuration.ts'
+import type { StsErrorCode } from './errors.ts'
 import type { StsEvent, StsReport } from './events.ts'
 import { clientCredentialsGrant } from './grants/client-credentials.ts'
 import { grantTypes, type StsGrant } from './grants/grant.ts'
@@ -18,6 +19,8 @@ import type { TokenClaims } from './token-claims.ts'
 /** What runs below the listener: `oidc-provider` with one set of keys. A rotation makes a new one over the same state. */
 export interface Engine {
   readonly handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>
+  /** Has the library read a client, such as its keys. Throws `ERR_STS_CLIENT_INVALID`. */
+  readonly check: (id: string) => Promise<void>
 }
 
 /** What an engine is made of. */
@@ -78,6 +81,13 @@ export function engineOf({ service: shared, configuration, grants, secrets, clai
       request.headers['x-forwarded-proto'] = protocol.slice(0, -1)
       delete request.headers['x-forwarded-host']
       await callback(request, response)
+    },
+    async check(id) {
+      try {
+        await provider.Client.find(id)
+      } catch (cause) {
+        throw new ConfigurationError<StsErrorCode>('ERR_STS_CLIENT_INVALID', { message: `Client "${id}" cannot be used.`, cause })
+      }
     },
   }
 }

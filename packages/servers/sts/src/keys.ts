@@ -47,34 +47,77 @@ function ringKey(options: StsKey): RingKey {
   return { key, keyId, algorithm }
 }
 
+/** A key that signs no more, and verifies what it has signed until the last of it has expired. */
+export interface RetiredKey extends RingKey {
+  readonly untilMs: number
+}
+
+/** All keys of a token service. */
+export interface KeyRing {
+  readonly signing: readonly RingKey[]
+  readonly retired: readonly RetiredKey[]
+}
+
+/** The ring with new keys; those that are not among them retire, and those whose time is over leave. */
+export function rotated({ signing, retired }: KeyRing, next: readonly RingKey[], untilMs: number): KeyRing {
+  const names = new Set(next.map(({ keyId }) => keyId))
+  const leaving = signing.map((key) => ({ ...key, untilMs }))
+  const stillNeeded = [...leaving, ...retired].filter((key) => !names.has(key.keyId) && key.untilMs > Date.now())
+  return { signing: next, retired: stillNeeded }
+}
+
 /** The keys as the library below takes them. */
-export function privateSet(ring: readonly RingKey[]): { keys: JsonWebKey[] } {
-  return { keys: ring.map(({ key, keyId, algorithm }) => ({ ...key.export({ format: 'jwk' }), kid: keyId, alg: algorithm, use: 'sig' })) }
+export function privateSet({ signing, retired }: KeyRing): { keys: JsonWebKey[] } {
+  return { keys: [...signing, ...retired].map(privateJwk) }
 }
 
 /** The keys as verifiers take them. */
-export function publicSet(ring: readonly RingKey[]): JsonWebKeySet {
+export function publicSet({ signing, retired }: KeyRing): JsonWebKeySet {
   return {
-    keys: ring.map(({ key, keyId, algorithm }) => ({ ...publicJwk(createPublicKey(key)), kid: keyId, alg: algorithm, use: 'sig' })),
+    keys: [...signing, ...retired].map(({ key, keyId, algorithm }) => ({
+      ...publicJwk(createPublicKey(key)),
+      kid: keyId,
+      alg: algorithm,
+      use: 'sig',
+    })),
   }
 }
 
 /** The key that signs with an algorithm, or the first of all. */
-export function signingKey(ring: readonly RingKey[], algorithm: Algorithm | undefined): RingKey {
-  const key = algorithm === undefined ? ring[0] : ring.find((one) => one.algorithm === algorithm)
+export function signingKey(signing: readonly RingKey[], algorithm: Algorithm | undefined): RingKey {
+  const key = algorithm === undefined ? signing[0] : signing.find((one) => one.algorithm === algorithm)
   if (key === undefined) throw unusable(`There is no key for ${String(algorithm)}.`)
   return key
 }
 
 /** For a state that keeps what was generated. */
-export function writeRing(ring: readonly RingKey[]): string {
-  return JSON.stringify(privateSet(ring).keys)
+export function writeRing({ signing, retired }: KeyRing): string {
+  return JSON.stringify({
+    signing: signing.map(privateJwk),
+    retired: retired.map((key) => ({ jwk: privateJwk(key), untilMs: key.untilMs })),
+  })
 }
 
 /** The reverse of {@link writeRing}. */
-export function readRing(text: string): readonly RingKey[] {
-  const keys = JSON.parse(text) as readonly (JsonWebKey & { readonly kid: string; readonly alg: Algorithm })[]
-  return ringOf(keys.map(({ kid, alg, use: _use, ...jwk }) => ({ privateKey: { jwk }, keyId: kid, algorithm: alg })))
+export function readRing(text: string): KeyRing {
+  const { signing, retired } = JSON.parse(text) as {
+    readonly signing: readonly NamedJwk[]
+    readonly retired: readonly { readonly jwk: NamedJwk; readonly untilMs: number }[]
+  }
+  return {
+    signing: ringOf(signing.map(fromJwk)),
+    retired: retired.map(({ jwk, untilMs }) => ({ ...ringKey(fromJwk(jwk)), untilMs })),
+  }
+}
+
+type NamedJwk = JsonWebKey & { readonly kid: string; readonly alg: Algorithm }
+
+function privateJwk({ key, keyId, algorithm }: RingKey): NamedJwk & { readonly use: 'sig' } {
+  return { ...key.export({ format: 'jwk' }), kid: keyId, alg: algorithm, use: 'sig' }
+}
+
+function fromJwk({ kid, alg, use: _use, ...jwk }: NamedJwk): StsKey {
+  return { privateKey: { jwk }, keyId: kid, algorithm: alg }
 }
 
 function unusable(message: string): ConfigurationError<StsErrorCode> {

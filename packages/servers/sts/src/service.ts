@@ -26,7 +26,7 @@ export interface Service {
   readonly exchange: ExchangePolicy | undefined
   readonly refreshLifetimeSeconds: number
   /** Verifies the JWTs that this service has issued. */
-  readonly own: Verifier
+  own(): Verifier
   client(id: string): Promise<ClientEntry | undefined>
   /** How a service's tokens look, with the scopes that the client may have there. */
   resource(audience: Audience, client: ClientEntry): ResourceServer

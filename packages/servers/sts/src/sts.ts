@@ -1,16 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import {
-  ConfigurationError,
-  everyone,
-  guard,
-  requireFunction,
-  requireNumber,
-  systemClock,
-  type PeerChannel,
-  type Timer,
-} from '@portcullis/core'
+import { ConfigurationError, everyone, guard, requireFunction, requireNumber, type PeerChannel } from '@portcullis/core'
 import { serve, service as servicePaths, type Listener, type NodeHandler } from '@portcullis/http'
-import { createVerifier, keySet } from '@portcullis/jwt'
+import { createVerifier } from '@portcullis/jwt'
 import { anyAudience } from '@portcullis/jwt/danger'
 import type { ResourceServer } from 'oidc-provider'
 import { audiencesOf, type Audience } from './audiences.ts'
@@ -22,9 +13,10 @@ import type { StsErrorCode } from './errors.ts'
 import type { StsGrant } from './grants/grant.ts'
 import { assertionsOf } from './grants/jwt-bearer.ts'
 import { exchangePolicy } from './grants/token-exchange.ts'
-import { generateKeys, publicSet, readRing, ringOf, signingKey, writeRing, type RingKey, type StsKey } from './keys.ts'
+import { generateKeys, readRing, ringOf, signingKey, writeRing, type KeyRing, type RingKey, type StsKey } from './keys.ts'
 import { checkStsOptions, type StsOptions } from './options.ts'
 import { ClientSecrets } from './password-check.ts'
+import { Rotation } from './rotation.ts'
 import type { Service } from './service.ts'
 import { memoryState } from './state/memory.ts'
 import type { StsState } from './state/state.ts'
@@ -62,11 +54,11 @@ const maxRefreshLifetimeSeconds = 31_536_000
  */
 export async function createSts(options: StsOptions): Promise<Sts> {
   checkStsOptions(options)
-  const { state = memoryState(), report = () => undefined, mayRefresh, dpopNonceSecret } = options
+  const { state = memoryState(), report = () => undefined, mayRefresh } = options
   requireFunction('createSts report', report)
   const grants = grantsOf(options)
   const audiences = audiencesOf(options.audiences)
-  const client = clientLookUp(options.clients, { audiences, grants })
+  const clients = clientLookUp(options.clients, { audiences, grants })
   const claims = new TokenClaims(options.claims && requireFunction('createSts claims', options.claims))
   const refreshLifetimeSeconds = Math.floor(
     requireNumber('createSts refreshLifetimeSeconds', options.refreshLifetimeSeconds ?? defaultRefreshLifetimeSeconds, {
@@ -75,67 +67,60 @@ export async function createSts(options: StsOptions): Promise<Sts> {
     }),
   )
   if (mayRefresh !== undefined) requireFunction('createSts mayRefresh', mayRefresh)
-  let ring = await firstRing(options.keys, state)
-  checkAlgorithms(audiences, ring)
-  const published = keySet({ jwks: publicSet(ring) })
+  const exchange = options.exchange && exchangePolicy(options.exchange)
+  const ring = await firstRing(options.keys, state)
 
-  let engine: Engine | undefined
+  let rotation: Rotation | undefined
   const channels = new WeakMap<IncomingMessage, PeerChannel>()
   const listener = await open(options, (request, response, channel) => {
     channels.set(request, channel)
-    if (engine === undefined) return void response.writeHead(503, { 'retry-after': '1' }).end()
-    return engine.handle(request, response)
+    return rotation === undefined ? void response.writeHead(503).end() : rotation.engine.handle(request, response)
   })
   const { origin: issuer } = listener
-  const secrets = new ClientSecrets()
-  const service: Omit<Service, 'provider'> = {
-    issuer,
-    audiences,
-    client,
-    refreshLifetimeSeconds,
-    users: options.passwordGrant?.users,
-    assertions: options.assertions && assertionsOf(options.assertions, [issuer, `${issuer}${routes.token}`]),
-    exchange: options.exchange && exchangePolicy(options.exchange),
-    // For whom a token of our own is, the exchange itself judges.
-    own: createVerifier({ issuer, audience: anyAudience, keys: published, profile: 'rfc9068', verifyOn: 'eventLoop' }),
-    resource: (audience, entry) => resourceOf(audience, entry, ring),
-    channelOf: (request) => channels.get(request) ?? { from: 'peer', protocol: 'https', secure: false },
-    note: (context, noted) => claims.note(context, noted),
-  }
-  const makeEngine = (): Engine =>
-    engineOf({
-      service,
-      grants,
-      secrets,
-      claims,
-      report,
-      configuration: configurationOf({
+  const started = (): Rotation => {
+    const secrets = new ClientSecrets()
+    const assertions = options.assertions && assertionsOf(options.assertions, [issuer, `${issuer}${routes.token}`])
+    const engineFor = (keys: KeyRing): Engine => {
+      const service: Omit<Service, 'provider'> = {
+        issuer,
+        audiences,
+        refreshLifetimeSeconds,
+        assertions,
+        exchange,
+        users: options.passwordGrant?.users,
+        client: (id) => clients.find(id),
+        own: () => own,
+        resource: (audience, client) => resourceOf(audience, client, keys.signing),
+        channelOf: (request) => channels.get(request) ?? { from: 'peer', protocol: 'https', secure: false },
+        note: (context, noted) => claims.note(context, noted),
+      }
+      const configuration = configurationOf({
         service,
-        ring,
+        ring: keys,
         state,
         grants,
-        dpopNonceSecret,
-        mayRefresh: (subject, id) => mayRefresh?.({ subject, client: id }) ?? true,
+        dpopNonceSecret: options.dpopNonceSecret,
+        mayRefresh: (subject, client) => mayRefresh?.({ subject, client }) ?? true,
         claimsOf: async (context, token) => claims.of(context, token),
-      }),
-    })
+      })
+      return engineOf({ service, configuration, grants, secrets, claims, report })
+    }
+    const made = new Rotation({ ring, audiences, state, report, engineFor })
+    // For whom a token of our own is, the exchange itself judges.
+    const own = createVerifier({ issuer, audience: anyAudience, keys: made.published, profile: 'rfc9068', verifyOn: 'eventLoop' })
+    return made
+  }
   try {
-    engine = makeEngine()
+    const made = started()
+    for (const id of clients.listed) await made.engine.check(id)
+    rotation = made
   } catch (cause) {
     await listener.close({ graceMs: 0 })
     throw cause
   }
-  // The longest that a token lives that a retired key has signed, and a minute for clocks.
-  const retirementMs = (Math.max(...[...audiences.values()].map(({ lifetimeSeconds }) => lifetimeSeconds)) + 60) * 1000
-  const retirements = new Set<Timer>()
-  const use = (next: readonly RingKey[]): void => {
-    checkAlgorithms(audiences, next)
-    ring = next
-    published.replace({ jwks: publicSet(ring) })
-    engine = makeEngine()
-  }
+  const running = rotation
   const close = async (): Promise<void> => {
-    for (const timer of retirements) timer.cancel()
+    running.stop()
     await listener.close()
   }
   return {
@@ -145,20 +130,7 @@ export async function createSts(options: StsOptions): Promise<Sts> {
     introspectionEndpoint: `${issuer}${routes.introspection}`,
     revocationEndpoint: `${issuer}${routes.revocation}`,
     jwksUri: `${issuer}${routes.jwks}`,
-    async rotateKeys(keys) {
-      const next = keys === undefined ? await generateKeys() : ringOf(keys)
-      const kept = new Set(next.map(({ keyId }) => keyId))
-      const retired = ring.filter(({ keyId }) => !kept.has(keyId))
-      use([...next, ...retired])
-      await state.signingKeys?.write(writeRing(ring))
-      const timer = systemClock.schedule(retirementMs, () => {
-        retirements.delete(timer)
-        const gone = new Set(retired.map(({ keyId }) => keyId))
-        use(ring.filter(({ keyId }) => kept.has(keyId) || !gone.has(keyId)))
-      })
-      retirements.add(timer)
-      report({ type: 'keysRotated', keyIds: next.map(({ keyId }) => keyId), time: new Date(), remoteAddress: undefined })
-    },
+    rotateKeys: (keys) => running.rotate(keys),
     close,
     [Symbol.asyncDispose]: close,
   }
@@ -174,8 +146,8 @@ function grantsOf(options: StsOptions): ReadonlySet<StsGrant> {
   ])
 }
 
-async function firstRing(keys: readonly StsKey[] | undefined, { isShared, signingKeys, name }: StsState): Promise<readonly RingKey[]> {
-  if (keys !== undefined) return ringOf(keys)
+async function firstRing(keys: readonly StsKey[] | undefined, { isShared, signingKeys, name }: StsState): Promise<KeyRing> {
+  if (keys !== undefined) return { signing: ringOf(keys), retired: [] }
   if (isShared)
     throw new ConfigurationError<StsErrorCode>(
       'ERR_STS_KEYS_REQUIRED',
@@ -183,17 +155,13 @@ async function firstRing(keys: readonly StsKey[] | undefined, { isShared, signin
     )
   const kept = await signingKeys?.read()
   if (kept !== undefined) return readRing(kept)
-  const made = await generateKeys()
+  const made = { signing: await generateKeys(), retired: [] }
   await signingKeys?.write(writeRing(made))
   return made
 }
 
-function checkAlgorithms(audiences: ReadonlyMap<string, Audience>, ring: readonly RingKey[]): void {
-  for (const { algorithm } of audiences.values()) signingKey(ring, algorithm)
-}
-
-function resourceOf(audience: Audience, client: ClientEntry, ring: readonly RingKey[]): ResourceServer {
-  const key = signingKey(ring, audience.algorithm)
+function resourceOf(audience: Audience, client: ClientEntry, signing: readonly RingKey[]): ResourceServer {
+  const key = signingKey(signing, audience.algorithm)
   return {
     audience: audience.name,
     scope: [...client.scopes].filter((scope) => audience.scopes.has(scope)).join(' '),

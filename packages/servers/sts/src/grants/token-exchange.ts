@@ -101,7 +101,7 @@ function isTokenType(type: string): boolean {
 /** Reads a token of this service, of either form. Tokens of others come by the JWT assertion grant. */
 async function presented(service: Service, token: string, type: string): Promise<Presented> {
   if (!isTokenType(type)) throw new errors.InvalidRequest('only access tokens are exchanged')
-  return looksSigned(token) ? fromJwt((await verify(service.own, token, unacceptable)).claims) : fromStored(service, token)
+  return looksSigned(token) ? fromJwt((await verify(service.own(), token, unacceptable)).claims) : fromStored(service, token)
 }
 
 function looksSigned(token: string): boolean {

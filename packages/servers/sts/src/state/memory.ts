@@ -73,7 +73,12 @@ export function memoryState(options: MemoryStateOptions = {}): StsState {
       put(key, entry)
       return true
     },
-    get: async (key) => find(key),
+    get: async (key) => {
+      const entry = find(key)
+      if (entry === undefined) return undefined
+      const { value, consumedAtMs } = entry
+      return { value, ...(consumedAtMs !== undefined && { consumedAtMs }) }
+    },
     consume: async (key) => {
       const entry = find(key)
       if (entry === undefined) return 'absent'
