@@ -270,7 +270,7 @@ describe('client credentials', () => {
 
   it.each([
     ['of another issuer', { issuer: 'https://evil.example', token_endpoint: 'https://evil.example/token' }],
-    ['whose issuer differs by a slash', { slash: true }],
+    ['whose issuer differs by a slash', { slash: true, token_endpoint: 'https://localhost/token' }],
     ['without the endpoint', {}],
     ['with an endpoint in plain text', { token_endpoint: 'http://localhost/token' }],
   ])('takes no metadata %s', async (_what, content) => {
@@ -295,6 +295,9 @@ describe('an answer of the token endpoint', () => {
     ['is larger than a mebibyte', (_f, _r, response) => json(response, 200, { access_token: 'a'.repeat(1_100_000), token_type: 'bearer' }), 'ERR_OAUTH_ANSWER_TOO_LARGE'],
     ['is a redirect', (_f, _r, response) => void response.writeHead(307, { location: 'https://evil.example/' }).end(), 'ERR_OAUTH_ANSWER_INVALID'],
     ['is a failure', (_f, _r, response) => void response.writeHead(502).end('bad gateway'), 'ERR_OAUTH_SERVER_FAILED'],
+    ['is a failure in the words of the protocol', (_f, _r, response) => json(response, 503, { error: 'invalid_client' }), 'ERR_OAUTH_SERVER_FAILED'],
+    ['asks for patience', (_f, _r, response) => json(response, 400, { error: 'temporarily_unavailable' }), 'ERR_OAUTH_SERVER_FAILED'],
+    ['says that there were too many', (_f, _r, response) => json(response, 429, { error: 'slow_down' }), 'ERR_OAUTH_SERVER_FAILED'],
     ['breaks off', (_f, _r, response) => { response.writeHead(200, { 'content-length': '100' }).write('{'); setTimeout(() => response.destroy(), 10) }, 'ERR_OAUTH_UNREACHABLE'],
     ['does not come', () => undefined, 'ERR_OAUTH_TIMEOUT'],
     ['comes a byte at a time', (_f, _r, response) => { response.writeHead(200); const drip = setInterval(() => response.write(' '), 20); response.on('close', () => clearInterval(drip)) }, 'ERR_OAUTH_TIMEOUT'],

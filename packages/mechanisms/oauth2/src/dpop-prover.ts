@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPairSync, randomUUID } from 'node:crypto'
 import type { Clock } from '@portcullis/core'
-import { digest, jwkThumbprint, parsePrivateKey, publicJwk, type InlinePrivateKeySource } from '@portcullis/crypto'
+import { digest, parsePrivateKey, publicJwk, type InlinePrivateKeySource } from '@portcullis/crypto'
 import { createSigner, type Algorithm } from '@portcullis/jwt'
 import type { Prover } from './token-request.ts'
 
@@ -14,7 +14,6 @@ export function dpopProver(key: InlinePrivateKeySource | undefined, algorithm: A
     header: { jwk: publicJwk(publicKey) },
   })
   return Object.freeze({
-    thumbprint: jwkThumbprint(publicKey),
     prove: ({ method, uri, token, nonce }: Parameters<Prover['prove']>[0]) =>
       signer.sign({
         jti: randomUUID(),

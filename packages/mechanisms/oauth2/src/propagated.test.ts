@@ -67,6 +67,7 @@ function open(): PropagatedSource {
     to: {
       'https://orders.example': { audience: 'orders' },
       'https://stock.example': { audience: ['stock', 'depot'], scopes: ['stock:read'] },
+      'https://depot.example': { audience: ['stock', 'depot'], scopes: ['stock:read'] },
       'https://legacy.example': { accepts: 'basic' },
     },
     exchange: { server: sts(), client: clientSecretBasic({ clientId: 'shop', clientSecret: 'shhh' }) },
@@ -216,6 +217,22 @@ describe('a propagated credential', () => {
       proof: 'p',
     })
     expect(tokenOf(await source({ target: orders, onBehalfOf: found }))).toBe('alice.orders.1')
+  })
+
+  it('is exchanged where it is bound to a certificate, which we do not have', async () => {
+    const token = await issuer().issue({ subject: 'alice', audience: ['shop', 'orders'], claims: { cnf: { 'x5t#S256': 'a'.repeat(43) } } })
+    const certificate = { der: new Uint8Array(), thumbprint: 'a'.repeat(43), anchor: 'x', notAfter: new Date() }
+    const channel = { from: 'peer', protocol: 'https', secure: true, certificate } as const
+    const decision = await shop().decide({ credentials: [bearer(token)], action: 'GET', resource: '/', attributes: {}, channel })
+    if (decision.outcome !== 'allow' || !isPrincipal(decision.principal)) throw new Error(decision.code)
+    expect(tokenOf(await source({ target: orders, onBehalfOf: decision.principal }))).toBe('alice.orders.1')
+  })
+
+  it('is not shared by two targets, though they are known by one name', async () => {
+    const { principal } = await caller('alice')
+    expect(tokenOf(await source({ target: stock, onBehalfOf: principal }))).toBe('alice.stock.1')
+    const depot = { origin: 'https://depot.example', secure: true }
+    expect(tokenOf(await source({ target: depot, onBehalfOf: principal }))).toBe('alice.stock.2')
   })
 
   it('is the password only where the target is named for it, and nothing else goes there', async () => {

@@ -67,7 +67,7 @@ export async function exchange(
     requested_token_type: `${typePrefix}${requestedType}`,
   })
   // RFC 8693 section 2.2.1 makes it mandatory: what came may be for other uses than a request's credential.
-  if (answer.issuedTokenType === undefined || !usable.has(answer.issuedTokenType))
+  if (!usable.has(answer.issuedTokenType ?? ''))
     throw outage('ERR_OAUTH_TOKEN_TYPE', `The exchange gave a token of type ${answer.issuedTokenType ?? 'unknown'}.`)
   return answer
 }

@@ -18,8 +18,6 @@ export interface TokenAnswer {
 
 /** Shows possession of a key with each request, the one for the token included (RFC 9449 section 5). */
 export interface Prover {
-  /** The thumbprint of the key (RFC 7638). */
-  readonly thumbprint: string
   prove(request: {
     readonly method: string
     readonly uri: string
