@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { usageError } from './errors.ts'
+import { usageError } from './mistake.ts'
 import type { Terminal } from './terminal.ts'
 
 /** One option of a command. */

@@ -1,5 +1,3 @@
-import { ConfigurationError } from '@portcullis/core'
-
 /** The codes of the errors of the `portcullis` command, each with its meaning. What a command refuses has the code of the package that refused it. */
 export const cliErrorCodes = {
   ERR_CLI_USAGE: 'The command line is wrong: an unknown command or option, a missing or empty one, one that stands twice.',
@@ -10,13 +8,3 @@ export const cliErrorCodes = {
 
 /** One of the keys of {@link cliErrorCodes}. */
 export type CliErrorCode = keyof typeof cliErrorCodes
-
-/** A wrong command line. Its message never holds a value, which may be a secret. */
-export function usageError(message: string): ConfigurationError<CliErrorCode> {
-  return new ConfigurationError('ERR_CLI_USAGE', message)
-}
-
-/** A file that is of no use. */
-export function fileError(path: string, what: string): ConfigurationError<CliErrorCode> {
-  return new ConfigurationError('ERR_CLI_FILE', `${path} ${what}.`)
-}

@@ -2,7 +2,7 @@ import { createSecretKey, type KeyObject } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { loadPrivateKey, loadSecretKey, parsePublicKey } from '@portcullis/crypto'
 import type { JsonWebKeySet, LocalKeys } from '@portcullis/jwt'
-import { fileError } from './errors.ts'
+import { fileError } from './mistake.ts'
 import { readSecret } from './secret-input.ts'
 import type { Terminal } from './terminal.ts'
 

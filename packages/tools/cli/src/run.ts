@@ -1,7 +1,7 @@
 import { isSecurityError } from '@portcullis/core'
 import { columns, type Command, type ExitCode } from './command.ts'
 import { commands } from './commands.ts'
-import { usageError } from './errors.ts'
+import { usageError } from './mistake.ts'
 import { writeLine, type Terminal } from './terminal.ts'
 import { version } from './version.ts'
 

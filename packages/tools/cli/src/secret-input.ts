@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { Writable } from 'node:stream'
 import { ConfigurationError, secret, type Secret } from '@portcullis/core'
-import { type CliErrorCode, fileError, usageError } from './errors.ts'
+import type { CliErrorCode } from './errors.ts'
+import { fileError, usageError } from './mistake.ts'
 import type { Terminal } from './terminal.ts'
 
 // A passphrase of any length, and no file by mistake.

@@ -1,6 +1,6 @@
 import { decodeUnverified, maxTokenLength } from '@portcullis/jwt'
 import { command } from '../command.ts'
-import { usageError } from '../errors.ts'
+import { usageError } from '../mistake.ts'
 import { linesOf, print, writeLine, type Terminal } from '../terminal.ts'
 
 /** `portcullis jwt decode` */

@@ -1,6 +1,6 @@
 import { createIssuer, type Algorithm, type SigningKey } from '@portcullis/jwt'
 import { command } from '../command.ts'
-import { usageError } from '../errors.ts'
+import { usageError } from '../mistake.ts'
 import { objectOf, sharedSecret, signingKey } from '../key-file.ts'
 import { print } from '../terminal.ts'
 

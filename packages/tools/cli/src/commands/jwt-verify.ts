@@ -1,7 +1,7 @@
 import { AuthenticationError, isSecurityError } from '@portcullis/core'
 import { createVerifier, jwtErrorCodes, maxTokenLength, type Algorithm, type JwtClaims, type KeysOption } from '@portcullis/jwt'
 import { command, type ExitCode } from '../command.ts'
-import { usageError } from '../errors.ts'
+import { usageError } from '../mistake.ts'
 import { sharedSecret, verificationKeys } from '../key-file.ts'
 import { linesOf, print, writeLine, type Terminal } from '../terminal.ts'
 

@@ -1,6 +1,6 @@
 import { hashPassword } from '@portcullis/crypto'
 import { command } from '../command.ts'
-import { usageError } from '../errors.ts'
+import { usageError } from '../mistake.ts'
 import { readNewSecret } from '../secret-input.ts'
 import { print } from '../terminal.ts'
 

@@ -1,7 +1,8 @@
 import { AuthenticationError } from '@portcullis/core'
 import { verifyPassword } from '@portcullis/crypto'
 import { command } from '../command.ts'
-import { usageError, type CliErrorCode } from '../errors.ts'
+import type { CliErrorCode } from '../errors.ts'
+import { usageError } from '../mistake.ts'
 import { readSecret } from '../secret-input.ts'
 import { print } from '../terminal.ts'
 
