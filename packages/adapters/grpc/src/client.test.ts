@@ -47,7 +47,7 @@ async function bareServer(
     gather: (call: Parameters<typeof judge>[0], callback: (error: unknown, text?: string) => void) => callback(judge(call) ?? null, 'all'),
     follow(call: Parameters<typeof judge>[0] & { write(text: string): void; end(): void; emit(event: 'error', error: unknown): void }) {
       const error = judge(call)
-      if (error !== undefined) return void call.emit('error', error)
+      if (error !== undefined) return call.emit('error', error)
       for (const text of ['one', 'two']) call.write(text)
       return call.end()
     },

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTls } from 'node:tls'
-import { Client, Metadata, status, type Server, type ServiceDefinition } from '@grpc/grpc-js'
+import { Client, Metadata, status, type Server } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import * as protoLoader from '@grpc/proto-loader'
 import { HealthImplementation, service as healthService } from 'grpc-health-check'
@@ -253,12 +253,13 @@ describe('the listener', () => {
       guards: { 'grpc.health.v1.Health': open },
     })
     const nobody = await at.as(undefined)
-    const { Check } = healthService as ServiceDefinition
+    const check = healthService['Check']
+    if (check === undefined) throw new Error('The health service has no Check.')
     const health = new Promise((resolve, reject) => {
       nobody.native.makeUnaryRequest(
         '/grpc.health.v1.Health/Check',
-        Check?.requestSerialize ?? Buffer.from,
-        Check?.responseDeserialize ?? String,
+        check.requestSerialize,
+        check.responseDeserialize,
         { service: '' },
         (error, answer) => (error === null ? resolve(answer) : reject(error)),
       )

@@ -57,7 +57,7 @@ export const texts = {
 /** Calls the methods of {@link texts}, as a generated client would. */
 export function stub(client: Client) {
   return {
-    say: (text = 'hello', metadata: Metadata | undefined = undefined, options: CallOptions = {}): Promise<string> =>
+    say: (text = 'hello', metadata?: Metadata, options: CallOptions = {}): Promise<string> =>
       new Promise((resolve, reject) => {
         const done = (error: Error | null, answer?: string): void => (error === null ? resolve(answer ?? '') : reject(error))
         if (metadata === undefined) client.makeUnaryRequest(texts.say.path, serialize, deserialize, text, options, done)
