@@ -1,7 +1,7 @@
 import type { AccessRequest } from './access-request.ts'
 import type { Advice, AuthenticationContext, Authenticator, Offer, Proven, Verdict } from './authenticator.ts'
 import { notMine } from './authenticator.ts'
-import type { Authorization, Authorizer, Denied } from './authorizer.ts'
+import { granted, type Authorization, type Authorizer, type Denied } from './authorizer.ts'
 import type { Allow, Challenge, Decision, Explanation, Forbid, LeafExplanation, Refusal, Unavailable } from './decision.ts'
 import { isSecurityError, type UnavailableError } from './errors.ts'
 import { inheritInbound, keepInbound } from './inbound-credentials.ts'
@@ -24,6 +24,13 @@ interface Refused {
   readonly cause: unknown
 }
 type LeafResult = ProvenLeaf | Refused
+
+/** What one mechanism has said. */
+interface Judged {
+  readonly mechanism: Authenticator<Party>
+  readonly result: LeafResult
+  readonly next: Judged | undefined
+}
 
 /** What an evaluation needs to know of its guard. */
 export interface Rules {
@@ -60,11 +67,11 @@ const missing: Refused = Object.freeze({
 export class Evaluation {
   readonly #rules: Rules
   readonly #request: AccessRequest
-  // Two lists searched from the front instead of a map: policies are short, and this is the hot path.
-  readonly #judged: Authenticator<Party>[] = []
-  readonly #verdicts: LeafResult[] = []
+  // A list linked by hand instead of a map: policies are short, and one judged mechanism costs one small object.
+  #judged: Judged | undefined
   #scoped: Map<Leaf, LeafResult> | undefined
   #authorizations: Map<Alternative, Authorization | Refused> | undefined
+  #granted: Alternative | undefined
 
   constructor(rules: Rules, request: AccessRequest) {
     this.#rules = rules
@@ -99,11 +106,13 @@ export class Evaluation {
           ...(result.cause === undefined ? {} : { cause: result.cause }),
         }
       }),
-      authorization: [...(this.#authorizations ?? [])].map(([alternative, said]) => ({
-        alternative: alternative.map((leaf) => leaf.authenticator.name),
-        outcome: said.outcome,
-        ...('leaf' in said ? { leaf: said.leaf } : {}),
-      })),
+      authorization: [...(this.#authorizations ?? []), ...(this.#granted ? [[this.#granted, granted] as const] : [])].map(
+        ([alternative, said]) => ({
+          alternative: alternative.map((leaf) => leaf.authenticator.name),
+          outcome: said.outcome,
+          ...('leaf' in said ? { leaf: said.leaf } : {}),
+        }),
+      ),
     }
   }
 
@@ -137,11 +146,14 @@ export class Evaluation {
   #authorize(alternative: Alternative, party: Party): LeafResult | Promise<unknown> {
     const { authorize } = this.#rules
     if (authorize === undefined) return { outcome: 'proven', principal: party, advice: undefined }
-    const known = this.#authorizations?.get(alternative)
-    const said = known ?? callAuthorizer(authorize, party, this.#request)
+    const said = this.#authorizations?.get(alternative) ?? callAuthorizer(authorize, party, this.#request)
     if (said instanceof Promise) return said.then((answer) => this.#remember(alternative, answer))
-    if (known === undefined) this.#remember(alternative, said)
-    return said.outcome === 'granted' ? { outcome: 'proven', principal: party, advice: undefined } : deniedTo(party, said)
+    if (said.outcome !== 'granted') {
+      this.#remember(alternative, said)
+      return deniedTo(party, said)
+    }
+    this.#granted = alternative
+    return { outcome: 'proven', principal: party, advice: undefined }
   }
 
   #remember(alternative: Alternative, said: Authorization | Refused): void {
@@ -150,16 +162,14 @@ export class Evaluation {
 
   /** What is known of a leaf; `undefined` if it was not judged, or its scopes were not. */
   #resultOf(leaf: Leaf): LeafResult | undefined {
-    const at = this.#judged.indexOf(leaf.authenticator)
-    const verdict = at === -1 ? undefined : this.#verdicts[at]
+    const verdict = this.#verdictOf(leaf.authenticator)
     return verdict === undefined || verdict.outcome !== 'proven' || leaf.authorize === undefined ? verdict : this.#scoped?.get(leaf)
   }
 
   /** Judges a leaf. Its mechanism is asked once a request, also where it stands twice with different scopes. */
   #judge(leaf: Leaf): LeafResult | Promise<unknown> {
-    const at = this.#judged.indexOf(leaf.authenticator)
-    const verdict = at === -1 ? this.#authenticate(leaf.authenticator) : this.#verdicts[at]
-    if (verdict === undefined || verdict instanceof Promise) return verdict ?? missing
+    const verdict = this.#verdictOf(leaf.authenticator) ?? this.#authenticate(leaf.authenticator)
+    if (verdict instanceof Promise) return verdict
     if (verdict.outcome !== 'proven' || leaf.authorize === undefined) return verdict
     const scoped = (said: Authorization | Refused): LeafResult => {
       const result = said.outcome === 'granted' ? verdict : deniedTo(verdict.principal, said)
@@ -186,9 +196,13 @@ export class Evaluation {
 
   #keep(mechanism: Authenticator<Party>, result: LeafResult): LeafResult {
     if (result.outcome === 'proven' && result.principal.kind === 'principal') keepInbound(mechanism, result.principal, this.#request)
-    this.#judged.push(mechanism)
-    this.#verdicts.push(result)
+    this.#judged = { mechanism, result, next: this.#judged }
     return result
+  }
+
+  #verdictOf(mechanism: Authenticator<Party>): LeafResult | undefined {
+    for (let one = this.#judged; one !== undefined; one = one.next) if (one.mechanism === mechanism) return one.result
+    return undefined
   }
 
   #read(verdict: Verdict<Party>): LeafResult {
@@ -229,8 +243,10 @@ export class Evaluation {
 
   // A nonce must travel whatever became of the other leaves (RFC 9449 section 8.2).
   #collectAdvice(): Advice | undefined {
-    for (const result of this.#verdicts)
-      if (result.advice?.nonce !== undefined) return result.outcome === 'proven' ? result.advice : { nonce: result.advice.nonce }
+    for (let one = this.#judged; one !== undefined; one = one.next) {
+      const { outcome, advice } = one.result
+      if (advice?.nonce !== undefined) return outcome === 'proven' ? advice : { nonce: advice.nonce }
+    }
     return undefined
   }
 }
@@ -336,16 +352,18 @@ function callAuthorizer(
   party: Party,
   action: Pick<AccessRequest, 'action' | 'resource' | 'attributes'>,
 ): Authorization | Refused | Promise<Authorization | Refused> {
-  const checked = (said: Authorization): Authorization | Refused =>
-    isAuthorization(said)
-      ? said
-      : { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID', advice: undefined, cause: undefined }
   try {
     const said = authorize(party, action)
     return isThenable(said) ? Promise.resolve(said).then(checked).catch(faultOf) : checked(said)
   } catch (error) {
     return faultOf(error)
   }
+}
+
+function checked(said: Authorization): Authorization | Refused {
+  return isAuthorization(said)
+    ? said
+    : { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID', advice: undefined, cause: undefined }
 }
 
 function deniedTo(party: Party, said: Denied | Refused): Refused {

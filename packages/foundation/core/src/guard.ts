@@ -88,11 +88,13 @@ export class Guard<P extends Party = Party> {
     if (!audit.active) return this.#evaluate(request, signal)
     const startedAt = performance.now()
     const decision = this.#evaluate(request, signal)
-    const record = (made: Decision<P>): Decision<P> => {
-      audit.decision(this.name, request, made, performance.now() - startedAt)
-      return made
-    }
-    return decision instanceof Promise ? decision.then(record) : record(decision)
+    if (decision instanceof Promise) return decision.then((made) => this.#record(request, made, startedAt))
+    return this.#record(request, decision, startedAt)
+  }
+
+  #record(request: AccessRequest, decision: Decision<P>, startedAt: number): Decision<P> {
+    this.#family.audit.decision(this.name, request, decision, performance.now() - startedAt)
+    return decision
   }
 
   /**
