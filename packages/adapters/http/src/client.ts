@@ -3,6 +3,7 @@ import { Agent as SecureAgent, request as secureRequest, type RequestOptions } f
 import { Readable } from 'node:stream'
 import {
   AuthenticationError,
+  BoundedCache,
   checkOptions,
   ConfigurationError,
   isExhausted,
@@ -100,6 +101,7 @@ export async function client<S extends AnySource = CredentialSource>(options: Cl
     idleMs: requireNumber('client idleMs', options.idleMs ?? 30_000, { min: 1, max: 3_600_000 }),
     maxRedirects: requireNumber('client maxRedirects', options.maxRedirects ?? 5, { min: 0, max: 20 }),
     maxSockets: requireNumber('client maxConnections', options.maxConnections ?? 64, { min: 1, max: 10_000 }),
+    nonces: new BoundedCache({ maxEntries: maxNonces }),
   }
   const { tls = { side: 'client' } } = options
   const line = tls === plaintextChannel ? plainLine(settings) : secureLine(settings, await tlsBundle(tls), !isTlsBundle(tls))
@@ -116,7 +118,12 @@ interface Settings {
   readonly idleMs: number
   readonly maxRedirects: number
   readonly maxSockets: number
+  /** The last nonce for proofs of each origin (RFC 9449 section 8.2). */
+  readonly nonces: BoundedCache<string, string>
 }
+
+// Targets that ask for nonces are configured ones; a forgotten nonce costs one repetition.
+const maxNonces = 1_000
 
 /** What calls go out over. */
 interface Line {
@@ -245,6 +252,8 @@ class Call {
   async #authenticated(url: URL, method: string, presents: boolean): Promise<Response> {
     const first = presents ? await this.#supply(url, method, undefined) : undefined
     const response = await this.#send(url, method, first)
+    const nonce = first?.kind === 'dpop' ? response.headers.get('dpop-nonce') : null
+    if (nonce !== null) this.#settings.nonces.set(url.origin, nonce, Number.POSITIVE_INFINITY)
     if (first === undefined || this.#content instanceof Readable || heed(response.status, response.headers) !== 'refused') return response
     const second = await this.#supply(url, method, first).catch((error: unknown) => {
       if (isExhausted(error)) return first
@@ -256,13 +265,15 @@ class Call {
   }
 
   async #supply(url: URL, method: string, refused: Credential | undefined): Promise<Credential> {
-    const { credentials } = this.#settings
+    const { credentials, nonces } = this.#settings
+    const nonce = nonces.get(url.origin)
     if (credentials === undefined) throw new ConfigurationError('ERR_OPTION_MISSING', 'There is no credential source.')
     const request = {
       target: { origin: url.origin, secure: this.#line.secure },
       binding: { method, uri: url.origin + url.pathname },
       signal: this.#signal,
       ...(refused !== undefined && { refused }),
+      ...(nonce !== undefined && { nonce }),
       ...(this.#onBehalfOf !== undefined && { onBehalfOf: this.#onBehalfOf }),
     }
     // A delegated source's client cannot be called without a caller; in plain JavaScript the source itself refuses.
