@@ -1,33 +1,18 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { apiKeys, basic, fileUserStore, memoryUserStore } from '@portcullis/auth'
 import { plainTextPasswords } from '@portcullis/auth/danger'
-import {
-  guard,
-  messageBinding,
-  secret,
-  type AccessRequest,
-  type AuditEvent,
-  type Credential,
-  type Decision,
-  type Guard,
-  type Policy,
-} from '@portcullis/core'
+import { guard, messageBinding, secret, type AccessRequest, type AuditEvent, type Credential } from '@portcullis/core'
 import { manualClock } from '@portcullis/core/testing'
 import { hashPassword } from '@portcullis/crypto'
 import { denyList, issue, jwt, type IssuerSettings } from '@portcullis/jwt'
 import { ldapUserStore } from '@portcullis/ldap'
 import { messageSigner, signedMessages } from '@portcullis/message'
-import { authorizationServer, clientSecretBasic, introspection } from '@portcullis/oauth2'
-import { secureServerOptions, tlsBundle } from '@portcullis/tls'
-import { developmentTls } from '@portcullis/tls/development'
 import { afterAll, describe, expect, it } from 'vitest'
 import { policyFrom, policyFromToml } from './index.ts'
+import { bearer, judged, request, user } from './judged.test-support.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'portcullis-config-'))
 afterAll(() => rmSync(directory, { recursive: true }))
@@ -41,43 +26,6 @@ const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const other = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const publicPem = ec.publicKey.export({ type: 'spki', format: 'pem' }).toString()
 const cheap = { algorithm: 'scrypt', costLog2: 13, parallelism: 10 } as const
-
-const bearer = (token: string): Credential => ({ kind: 'bearer', carrier: 'authorization', token: secret(token) })
-const user = (username: string, password: string): Credential => ({
-  kind: 'basic',
-  carrier: 'authorization',
-  username,
-  password: secret(password),
-})
-function request(...credentials: Credential[]): AccessRequest {
-  const channel = { from: 'peer', protocol: 'https', secure: true, remoteAddress: '127.0.0.1' } as const
-  return { credentials, action: 'GET', resource: '/', attributes: {}, channel }
-}
-
-const told = (decision: Decision) => [
-  decision.outcome,
-  decision.code,
-  decision.outcome === 'allow'
-    ? [decision.principal.kind === 'principal' && { ...decision.principal, scopes: [...decision.principal.scopes] }]
-    : decision.offers,
-]
-
-/** Both forms say the same of every request; returns what they said, in short. */
-async function judged(
-  declared: Guard,
-  byHand: Policy,
-  requests: readonly AccessRequest[],
-  clock?: ReturnType<typeof manualClock>,
-): Promise<string[]> {
-  const hand = guard({ authenticate: byHand, ...(clock && { clock }) })
-  const said: string[] = []
-  for (const asked of requests) {
-    const [one, two] = [await declared.decide(asked), await hand.decide(asked)]
-    expect(told(one)).toEqual(told(two))
-    said.push(one.code ?? one.outcome)
-  }
-  return said
-}
 
 describe('jwt', () => {
   const clock = manualClock()
@@ -330,68 +278,6 @@ describe('apiKeys', () => {
     ])
     clock.advance(86_400_000)
     expect(await judged(policy.guard, byHand, [key(billing)], clock)).toEqual(['ERR_API_KEY_REFUSED'])
-  })
-})
-
-describe('introspection', () => {
-  it('at a server with a certificate of its own authority', async () => {
-    const tls = await developmentTls()
-    const authority = written('authority.crt', tls.authority)
-    const seen: (string | undefined)[] = []
-    const server = createServer(secureServerOptions(tls), (asked, response) => {
-      seen.push(asked.headers.authorization)
-      asked.setEncoding('utf8').on('data', (body: string) => {
-        const active = body.includes('good')
-        response.setHeader('content-type', 'application/json')
-        response.end(
-          JSON.stringify(
-            active ? { active, iss: url, sub: 'alice', aud: 'orders', scope: 'a', exp: Math.floor(Date.now() / 1000) + 60 } : { active },
-          ),
-        )
-      })
-    })
-    await once(server.listen(0, '127.0.0.1'), 'listening')
-    const url = `https://localhost:${(server.address() as AddressInfo).port}`
-    const endpoints = { introspection: `${url}/introspect` }
-    await using policy = await policyFrom(
-      {
-        authenticate: 'opaque',
-        mechanisms: {
-          opaque: {
-            introspection: {
-              audience: 'orders',
-              cache: 'none',
-              server: { issuer: url, endpoints, tls: { trust: { pemFile: authority } } },
-              client: { method: 'client_secret_basic', clientId: 'orders', clientSecret: 'shh' },
-            },
-          },
-        },
-      },
-      { directory },
-    )
-    await using bundle = {
-      value: await tlsBundle({ side: 'client', trust: { pem: tls.authority } }),
-      [Symbol.asyncDispose]: async () => bundle.value.close(),
-    }
-    const byHand = introspection({
-      name: 'opaque',
-      audience: 'orders',
-      cache: 'none',
-      server: authorizationServer({ issuer: url, endpoints, tls: bundle.value }),
-      client: clientSecretBasic({ clientId: 'orders', clientSecret: 'shh' }),
-    })
-    const requests = [request(), request(bearer('good')), request(bearer('bad'))]
-    const outcomes: string[] = []
-    for (const asked of requests) {
-      const [one, two] = [await policy.guard.decide(asked), await guard({ authenticate: byHand }).decide(asked)]
-      expect([one.outcome, one.code]).toEqual([two.outcome, two.code])
-      outcomes.push(one.code ?? one.outcome)
-    }
-    expect(outcomes).toEqual(['ERR_CREDENTIAL_MISSING', 'allow', 'ERR_INTROSPECTION_INACTIVE'])
-    expect(new Set(seen)).toEqual(new Set([`Basic ${Buffer.from('orders:shh').toString('base64')}`]))
-    server.closeAllConnections()
-    server.close()
-    tls.close()
   })
 })
 

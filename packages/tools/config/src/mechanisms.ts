@@ -3,6 +3,7 @@ import type { Kind } from './kind.ts'
 import { apiKeysKind } from './kinds/api-keys.ts'
 import { basicKind } from './kinds/basic.ts'
 import { clientCertificateKind } from './kinds/client-certificate.ts'
+import { dpopTokensKind } from './kinds/dpop-tokens.ts'
 import { introspectionKind } from './kinds/introspection.ts'
 import { jwtKind } from './kinds/jwt.ts'
 import { signedMessagesKind } from './kinds/signed-messages.ts'
@@ -17,6 +18,7 @@ const kinds: ReadonlyMap<string, Kind> = new Map([
   ['basic', basicKind],
   ['apiKeys', apiKeysKind],
   ['introspection', introspectionKind],
+  ['dpopTokens', dpopTokensKind],
   ['clientCertificate', clientCertificateKind],
   ['signedMessages', signedMessagesKind],
 ])

@@ -25,7 +25,7 @@ import { policyFrom } from './config/index.ts'
 const staff = authenticator('staff', () => notMine)
 await policyFrom({ authenticate: 'staff' }, { mechanisms: { staff } })
 const said = []
-for (const kind of ['jwt', 'basic', 'apiKeys', 'introspection', 'clientCertificate', 'signedMessages'])
+for (const kind of ['jwt', 'basic', 'apiKeys', 'introspection', 'dpopTokens', 'clientCertificate', 'signedMessages'])
   said.push(await policyFrom({ authenticate: 'x', mechanisms: { x: { [kind]: {} } } }).catch(({ code, message }) => [code, message]))
 console.log(JSON.stringify(said))
 `
@@ -42,6 +42,7 @@ describe('packages of mechanisms', () => {
       missing('basic', 'auth'),
       missing('apiKeys', 'auth'),
       missing('introspection', 'oauth2'),
+      missing('dpopTokens', 'oauth2'),
       missing('clientCertificate', 'tls'),
       missing('signedMessages', 'message'),
     ])

@@ -2,6 +2,7 @@ import type {
   AuthorizationServerOptions,
   ClientAuthentication,
   Endpoints,
+  IntrospectionJudgeOptions,
   IntrospectionOptions,
   SignedAnswersOptions,
 } from '@portcullis/oauth2'
@@ -58,7 +59,8 @@ const client: Reader = async (where, value, making) => {
 const cacheBounds = table({ maxEntries: number, maxAgeMs: number })
 const cache: Reader = (where, value, making) => (isTable(value) ? cacheBounds : text)(where, value, making)
 
-const shape = {
+/** What judges a token; the rest is how the mechanism presents itself. */
+export const introspectionShape = {
   server,
   client,
   tokenTypeHint: text,
@@ -72,10 +74,12 @@ const shape = {
   subjectClaim: text,
   clockToleranceSeconds: number,
   maxAgeSeconds: number,
-  name: text,
-  realm: text,
-  resourceMetadata: text,
-} satisfies Shape<IntrospectionOptions, 'credentials' | 'schema' | 'issuerClaim'>
+} satisfies Shape<IntrospectionJudgeOptions, 'credentials' | 'schema' | 'issuerClaim'>
+
+const shape = { ...introspectionShape, name: text, realm: text, resourceMetadata: text } satisfies Shape<
+  IntrospectionOptions,
+  'credentials' | 'schema' | 'issuerClaim'
+>
 
 /** `[mechanisms.<name>.introspection]`: what `introspection()` of `@portcullis/oauth2` takes. */
 export const introspectionKind: Kind = async (where, value, name, making) => {

@@ -1,4 +1,4 @@
-import type { IssuerOptions, JwtOptions } from '@portcullis/jwt'
+import type { IssuerOptions, JwtOptions, VerifierOptions } from '@portcullis/jwt'
 import type { Kind } from '../kind.ts'
 import { keys, privateKey, secretKey } from '../key-readers.ts'
 import { packageOf } from '../package-of.ts'
@@ -26,16 +26,19 @@ const decryptionKey = oneOf({
   secret: { secret: secretKey, keyId: text, algorithm: text },
 })
 
-const shape = {
+/** What verifies a token; the rest is how the mechanism presents itself. */
+export const verifierShape = {
   ...issuerShape,
   issuers: listOf(table(issuerShape)),
   tokenCache,
   verifyOn: text,
   decryption: table({ keys: listOf(decryptionKey), encryptions: texts }),
-  name: text,
-  realm: text,
-  resourceMetadata: text,
-} satisfies Shape<JwtOptions, 'expiry' | 'schema' | 'revocations' | 'clock'>
+} satisfies Shape<VerifierOptions, 'expiry' | 'schema' | 'revocations' | 'clock'>
+
+const shape = { ...verifierShape, name: text, realm: text, resourceMetadata: text } satisfies Shape<
+  JwtOptions,
+  'expiry' | 'schema' | 'revocations' | 'clock'
+>
 
 /** `[mechanisms.<name>.jwt]`: what `jwt()` of `@portcullis/jwt` takes. */
 export const jwtKind: Kind = async (where, value, name, making) => {
