@@ -207,8 +207,8 @@ class Judge<C extends JwtClaims> {
     }
     const parameters = this.#parameters(request)
     const token = credential.token.reveal()
-    // All that the answer depends on, and nothing that could be read back out of memory.
-    const key = digest('sha256', JSON.stringify([token, parameters]), 'latin1')
+    // All that the answer depends on, and nothing that could be read back out of memory. No token begins like a list.
+    const key = digest('sha256', parameters.length === 0 ? token : JSON.stringify([token, parameters]), 'latin1')
     const entry = this.#active?.get(key)
     if (entry !== undefined && isFresh(entry, now)) {
       if (this.#isFixed) this.#seen.set(credential, entry)
