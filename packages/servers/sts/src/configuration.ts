@@ -46,10 +46,15 @@ const off = { enabled: false } as const
 /** The library, set up for tokens of services and nothing that needs a browser. */
 export function configurationOf(init: ConfigurationInit): Configuration {
   const { service, ring, state, dpopNonceSecret } = init
+  const algorithms = [...new Set(ring.signing.map(({ algorithm }) => algorithm))]
   return {
     adapter: (model: string) => (model === 'Client' ? clientAdapter(service, init.grants) : new StateAdapter(model, state)),
     jwks: privateSet(ring),
-    clientDefaults: { grant_types: [], response_types: [] },
+    // Clients have an algorithm for ID tokens, which are never issued; it must be one that there is a key for.
+    clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: algorithms[0] } as NonNullable<
+      Configuration['clientDefaults']
+    >,
+    enabledJWA: { idTokenSigningAlgValues: algorithms } as NonNullable<Configuration['enabledJWA']>,
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'tls_client_auth', 'none'],
     // No browser is to call from another site's page; the keys and the metadata are everybody's.
     clientBasedCORS: () => false,

@@ -4,18 +4,13 @@
  * It is as durable as that Redis: run it with `appendonly yes`, and `maxmemory-policy noeviction`. A replica that takes
  * over may not have heard of the last refresh tokens that were used; where that matters take `@portcullis/sts/postgres`.
  */
-import { checkOptions, ConfigurationError, requireText } from '@portcullis/core'
+import { checkOptions, requireFunction, requireText } from '@portcullis/core'
 import type { StsState } from './state.ts'
-
-/** What is needed of a client of the package `redis`, which is connected already. */
-export interface RedisCommands {
-  sendCommand(command: readonly string[]): Promise<unknown>
-}
 
 /** How {@link redisState} is set up. */
 export interface RedisStateOptions {
-  /** A connected client, with TLS and credentials as its owner set them. Whoever made it closes it. */
-  readonly client: RedisCommands
+  /** Sends a command over a connection of its owner's, with TLS and credentials: `(command) => client.sendCommand([...command])`. */
+  readonly command: (command: readonly string[]) => Promise<unknown>
   /** Before every key. Default: `portcullis:sts:`. */
   readonly prefix?: string
 }
@@ -44,13 +39,11 @@ const scripts = {
  * nodes. The clocks of instances and of Redis should agree to the second, since entries end by the time of Redis.
  */
 export function redisState(options: RedisStateOptions): StsState {
-  checkOptions<RedisStateOptions>('redisState', options, { client: true, prefix: true })
-  const { client } = options
+  checkOptions<RedisStateOptions>('redisState', options, { command: true, prefix: true })
+  const command = requireFunction('redisState command', options.command)
   const prefix = requireText('redisState prefix', options.prefix ?? 'portcullis:sts:')
-  if (typeof client?.sendCommand !== 'function')
-    throw new ConfigurationError('ERR_OPTION_INVALID', 'redisState client is a connected client of the package redis.')
   const run = (script: keyof typeof scripts, keys: readonly string[], values: readonly string[] = []): Promise<unknown> =>
-    client.sendCommand(['EVAL', scripts[script], String(keys.length), ...keys, ...values])
+    command(['EVAL', scripts[script], String(keys.length), ...keys, ...values])
   const keyOf = (key: string): string => `${prefix}${key}`
   const familyOf = (family: string): string => `${prefix}family:${family}`
   return {
@@ -63,7 +56,7 @@ export function redisState(options: RedisStateOptions): StsState {
     putIfAbsent: async (key, { value, expiresAtMs }) =>
       Number(await run('putIfAbsent', [keyOf(key)], [value, String(Math.ceil(expiresAtMs))])) === 1,
     get: async (key) => {
-      const fields = (await client.sendCommand(['HMGET', keyOf(key), 'v', 'c'])) as readonly (string | null)[]
+      const fields = (await command(['HMGET', keyOf(key), 'v', 'c'])) as readonly (string | null)[]
       const [value, consumed] = fields
       if (typeof value !== 'string') return undefined
       return { value, ...(typeof consumed === 'string' && { consumedAtMs: Number(consumed) }) }
@@ -72,7 +65,7 @@ export function redisState(options: RedisStateOptions): StsState {
       const answer = Number(await run('consume', [keyOf(key)], [String(Date.now())]))
       return answer === 1 ? 'first' : answer === 0 ? 'again' : 'absent'
     },
-    remove: async (key) => void (await client.sendCommand(['DEL', keyOf(key)])),
+    remove: async (key) => void (await command(['DEL', keyOf(key)])),
     removeFamily: async (family) => void (await run('removeFamily', [familyOf(family)])),
   }
 }
