@@ -29,7 +29,7 @@ export async function* linesOf(stream: NodeJS.ReadableStream, maxLength: number)
         yield line.replace(/\r$/, '')
         line = ''
       }
-      if (line.length <= maxLength) line += part.slice(0, maxLength + 1 - line.length)
+      line += part.slice(0, maxLength + 1 - line.length)
     }
     isOpen = parts.at(-1) !== '' || (parts.length === 1 && isOpen)
   }
