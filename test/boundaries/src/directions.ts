@@ -35,7 +35,8 @@ export function mayImport(from: { readonly name: string; readonly group: string 
  * Where each peer library may be imported: one file or folder under one package's `src`, so that who does not use that
  * room does not need the library. Libraries that a package brings along itself (`dependencies`) are not listed.
  */
-export const rooms: Readonly<Record<string, string>> = {
+export const rooms: Readonly<Record<string, string | readonly string[]>> = {
+  '@grpc/grpc-js': 'grpc',
   '@node-rs/argon2': 'crypto/password-algorithms',
   '@node-rs/bcrypt': 'crypto/password-algorithms',
   '@opentelemetry/api': 'core/opentelemetry',
@@ -45,6 +46,14 @@ export const rooms: Readonly<Record<string, string>> = {
   hono: 'http/hono',
   '@platformatic/kafka': 'kafka/platformatic',
   kafkajs: 'kafka/kafkajs',
+  '@nats-io/jetstream': 'nats',
+  '@nats-io/jwt': 'nats/auth-callout',
+  '@nats-io/nkeys': 'nats/auth-callout',
+  '@nats-io/transport-node': 'nats',
   vitest: 'testkit',
-  ws: 'websocket',
+  // GraphQL has a protocol of its own over WebSocket.
+  ws: ['websocket', 'graphql'],
+  graphql: 'graphql',
+  'graphql-ws': 'graphql',
+  'graphql-yoga': 'graphql',
 }
