@@ -8,7 +8,7 @@ import { expect } from 'vitest'
 const folder = import.meta.dirname
 export const examples = globSync('*/*/main.ts', { cwd: folder }).map((file) => file.replaceAll('\\', '/').replace(/\/main\.ts$/, ''))
 export const needsServer = (name: string): boolean =>
-  readFileSync(join(folder, name, 'main.ts'), 'utf8').includes('@portcullis/test-servers')
+  globSync(`${name}/*.ts`, { cwd: folder }).some((file) => readFileSync(join(folder, file), 'utf8').includes('@portcullis/test-servers'))
 
 /** Runs one to its end. */
 export function run(name: string): Promise<{ readonly code: number | null; readonly output: string }> {

@@ -1,6 +1,5 @@
 import { basicCredentials } from '@portcullis/auth'
 import { client } from '@portcullis/http'
-import '@portcullis/test-servers' // starts the directory
 import { show } from '../../show.ts'
 import { start } from './service.ts'
 

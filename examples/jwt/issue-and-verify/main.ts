@@ -21,15 +21,15 @@ const code = async (changed: VerifierOptions, text = token): Promise<unknown> =>
   const result = await createVerifier(changed).verify(text)
   return 'refused' in result ? result.refused : 'verified'
 }
-show('for somebody else', await code({ ...options, audience: 'billing' } as VerifierOptions), 'ERR_JWT_AUDIENCE_UNEXPECTED')
-show('of another issuer', await code({ ...options, issuer: 'elsewhere' } as VerifierOptions), 'ERR_JWT_ISSUER_UNKNOWN')
-show('with another claim', await code({ ...options, claims: { scp: 'user' } } as VerifierOptions), 'ERR_JWT_CLAIM_UNEXPECTED')
+show('for somebody else', await code({ ...options, audience: 'billing' }), 'ERR_JWT_AUDIENCE_UNEXPECTED')
+show('of another issuer', await code({ ...options, issuer: 'elsewhere' }), 'ERR_JWT_ISSUER_UNKNOWN')
+show('with another claim', await code({ ...options, claims: { scp: 'user' } }), 'ERR_JWT_CLAIM_UNEXPECTED')
 show(
   'by another key',
   await code({
     ...options,
     keys: { publicKey: generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey, keyId: '5a0b754' },
-  } as VerifierOptions),
+  }),
   'ERR_JWT_SIGNATURE_INVALID',
 )
 
