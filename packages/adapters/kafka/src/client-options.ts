@@ -80,3 +80,10 @@ export async function clientSettings(options: ClientOptions): Promise<ClientSett
 
 /** How long a consumer that is closed waits for its handler, in milliseconds; then it leaves, and the message is handed out again. */
 export const maxCloseMs = 10_000
+
+/**
+ * How the members of a group are known to live, in milliseconds. A consumer that had no time to leave (its broker went away)
+ * holds its partitions until the session of the group is over, so that is shorter than the libraries' own half minute.
+ * Beats are a third of it; handlers may take longer, for beats go on meanwhile.
+ */
+export const groupTimes = { session: 10_000, beat: 3_000, rebalance: 30_000 } as const

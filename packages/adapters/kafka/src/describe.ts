@@ -46,7 +46,7 @@ function credentialsOf(headers: KafkaMessage['headers']): readonly Credential[] 
 
 const forms: Readonly<Record<string, (carrier: string, value: Buffer) => Credential>> = {
   [messageIdentityHeader]: (carrier, value) =>
-    isText(value) ? { kind: 'envelope', carrier, envelope: value.toString('latin1') } : malformed(carrier),
+    isText(value) && value.includes('.') ? { kind: 'envelope', carrier, envelope: value.toString('latin1') } : malformed(carrier),
   [messageCallerHeader]: (carrier, value) =>
     isText(value) ? { kind: 'bearer', carrier, token: secret(value.toString('latin1')) } : malformed(carrier),
 }

@@ -10,17 +10,19 @@ import { client as kafkajs } from './kafkajs/index.ts'
 import { client as platformatic, sasl, ssl } from './platformatic/index.ts'
 
 /** Both libraries: every test of the API runs with each. */
-export const libraries: readonly [name: string, client: (options: ClientOptions) => Promise<KafkaClient>][] = [
+type Library = readonly [name: string, client: (options: ClientOptions) => Promise<KafkaClient>]
+
+export const libraries: readonly [Library, Library] = [
   ['@platformatic/kafka', platformatic],
   ['kafkajs', kafkajs],
 ]
 
 /** A broker with users and tokens. */
-export async function broker(options: KafkaOptions = {}) {
+export async function broker({ tokens: takesTokens = true, ...options }: KafkaOptions & { readonly tokens?: boolean } = {}) {
   const issuer = createIssuer()
   const kafka = await startKafka({
     users: { alice: 'alice-secret', bob: 'bob-secret' },
-    oauth: { jwks: issuer.jwksFile, issuer: issuer.issuer, audience: 'kafka' },
+    ...(takesTokens && { oauth: { jwks: issuer.jwksFile, issuer: issuer.issuer, audience: 'kafka' } }),
     ...options,
     properties: { 'auto.create.topics.enable': 'false', ...options.properties },
   })

@@ -1,7 +1,7 @@
 import { Kafka, logLevel, type Batch, type ConsumerCrashEvent, type KafkaMessage as NativeMessage } from 'kafkajs'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { KafkaClient, NativeConsumer, NativeConsumerOptions, NativeProducer } from '../client.ts'
-import { clientSettings, maxCloseMs, type ClientOptions, type ClientSettings } from '../client-options.ts'
+import { clientSettings, groupTimes, maxCloseMs, type ClientOptions, type ClientSettings } from '../client-options.ts'
 import type { KafkaMessage, OutgoingRecord } from '../record.ts'
 import { saslOf, sessionOptions } from './sasl.ts'
 import { plainSockets, ssl } from './ssl.ts'
@@ -62,7 +62,14 @@ async function openProducer(settings: ClientSettings): Promise<NativeProducer> {
 async function openConsumer(settings: ClientSettings, options: NativeConsumerOptions): Promise<NativeConsumer> {
   const { group, topics, from, receive, failed } = options
   const { kafka, session } = open(settings)
-  const consumer = kafka.consumer({ groupId: group, allowAutoTopicCreation: false, ...session.consumer })
+  const consumer = kafka.consumer({
+    groupId: group,
+    sessionTimeout: groupTimes.session,
+    heartbeatInterval: groupTimes.beat,
+    rebalanceTimeout: groupTimes.rebalance,
+    allowAutoTopicCreation: false,
+    ...session.consumer,
+  })
   let over = false
   let receiving: Promise<void> | undefined
   consumer.on(consumer.events.CRASH, ({ payload: { error } }: ConsumerCrashEvent) => {
@@ -81,7 +88,7 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
       async eachBatch(run) {
         const { batch } = run
         // A message may wait long, to be judged or for its handler; the group must not take it for dead meanwhile.
-        const beat = setInterval(() => void run.heartbeat().catch(() => undefined), beatMs)
+        const beat = setInterval(() => void run.heartbeat().catch(() => undefined), groupTimes.beat)
         try {
           for (const message of batch.messages) {
             if (over || !run.isRunning() || run.isStale()) return
@@ -113,8 +120,6 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
 // What lies between comes again after a crash.
 const acknowledgeEvery = 500
 const acknowledgeAfterMs = 500
-// A tenth of the time after which a group gives up a member.
-const beatMs = 3_000
 
 function nativeOf({ partition, key, value, headers }: OutgoingRecord) {
   return {

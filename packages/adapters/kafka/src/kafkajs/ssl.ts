@@ -38,6 +38,10 @@ export function ssl(bundle: ClientTlsBundle, options: SslOptions = {}): Secured 
       // The library hands on the code and nothing else. A broker without TLS closes at the first byte of a handshake.
       if (handshaking && error.code === 'ECONNRESET') error.code = 'ERR_KAFKA_TLS_MISMATCH' satisfies KafkaErrorCode
     })
+    // The library hears an end and an error, and would wait long for answers on a connection that was cut.
+    const cut = (): boolean => socket.emit('end')
+    socket.once('close', cut)
+    for (const heard of ['end', 'error']) socket.once(heard, () => socket.off('close', cut))
     socket.once('secureConnect', () => {
       handshaking = false
       open.add(`${host}:${port}`)

@@ -1,7 +1,7 @@
 import { findErrorBy, Producer, type Base, type BaseOptions, type Message } from '@platformatic/kafka'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { KafkaClient, NativeConsumer, NativeConsumerOptions, NativeProducer } from '../client.ts'
-import { clientSettings, maxCloseMs, type ClientOptions, type ClientSettings } from '../client-options.ts'
+import { clientSettings, groupTimes, maxCloseMs, type ClientOptions, type ClientSettings } from '../client-options.ts'
 import { codedAs, diagnose } from '../diagnose.ts'
 import type { KafkaMessage } from '../record.ts'
 import { Acknowledgements } from './acknowledgements.ts'
@@ -65,7 +65,15 @@ async function openProducer(settings: ClientSettings): Promise<NativeProducer> {
 
 async function openConsumer(settings: ClientSettings, options: NativeConsumerOptions): Promise<NativeConsumer> {
   const { group, topics, from, receive, failed } = options
-  const consumer = new TimedConsumer({ ...baseOptions(settings), groupId: group, autocommit: false, maxWaitTime: maxWaitMs })
+  const consumer = new TimedConsumer({
+    ...baseOptions(settings),
+    groupId: group,
+    sessionTimeout: groupTimes.session,
+    heartbeatInterval: groupTimes.beat,
+    rebalanceTimeout: groupTimes.rebalance,
+    autocommit: false,
+    maxWaitTime: maxWaitMs,
+  })
   if (settings.bundle) cutUntrusted(consumer, settings.bundle)
   let over = false
   let shutting: Promise<void> | undefined
