@@ -1,40 +1,73 @@
-/** One call, as the audit trail of the service has it. */
-export interface Row {
-  readonly shows: string
-  readonly call: string
-  readonly mechanism: string
-  readonly principal: string
-  readonly decision: string
-  readonly status: number
-  readonly expected: number
-  readonly durationMs: number
+import type { AuditEvent, DecisionEvent } from '@portcullis/core'
+
+/** One thing that was tried. */
+export interface Attempt {
+  readonly what: string
+  /** Guard and outcome of each hop, in order. */
+  readonly expected: readonly string[]
+  readonly events: readonly AuditEvent[]
+  /** What came back. */
+  readonly outcome: string
 }
 
-/** Prints the calls and whether each came out as expected; returns whether all did. */
-export function printTable(rows: readonly Row[]): boolean {
-  const header = ['', 'what it shows', 'call', 'credential', 'principal', 'decision', 'status', 'time']
-  const lines = rows.map((row) => [
-    row.status === row.expected ? 'ok' : 'WRONG',
-    row.shows,
-    row.call,
-    row.mechanism,
-    row.principal,
-    row.decision,
-    row.status === row.expected ? String(row.status) : `${row.status}, expected ${row.expected}`,
-    `${row.durationMs.toFixed(2)} ms`,
-  ])
-  const widths = header.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)))
-  for (const line of [header, ...lines])
-    console.log(
-      line
-        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-  const wrong = rows.filter((row) => row.status !== row.expected).length
-  const allowed = rows.filter((row) => row.status < 400).length
-  console.log(
-    `\n${allowed} allowed, ${rows.length - allowed} refused; ${wrong === 0 ? 'every decision as expected' : `${wrong} not as expected`}.`,
+const header = ['', 'guard', 'protocol', 'mechanism', 'principal', 'decision', 'time']
+
+/** Prints every hop of every attempt; returns how many were not as expected. */
+export function printHops(attempts: readonly Attempt[]): number {
+  const blocks = attempts.map(({ events, expected }) => {
+    const hops = events.map(hopOf)
+    const right = hops.length === expected.length && hops.every(({ short }, at) => short === expected[at])
+    return { right, lines: hops.map(({ cells }, at) => [hops[at]?.short === expected[at] ? 'ok' : 'WRONG', ...cells]) }
+  })
+  const widths = header.map((title, column) =>
+    Math.max(title.length, ...blocks.flatMap(({ lines }) => lines.map((line) => line[column]?.length ?? 0))),
   )
-  return wrong === 0
+  const print = (cells: readonly string[]): void =>
+    console.log(`  ${cells.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`.trimEnd())
+  print(header)
+  attempts.forEach(({ what, outcome, expected }, at) => {
+    console.log(`\n${what}: ${outcome}`)
+    for (const line of blocks[at]?.lines ?? []) print(line)
+    if (blocks[at]?.right === false) console.log(`  WRONG: expected ${expected.join(', ')}`)
+  })
+  const wrong = blocks.filter(({ right }) => !right).length
+  const hops = blocks.flatMap(({ lines }) => lines)
+  const allowed = hops.filter((line) => line[5]?.startsWith('allow')).length
+  console.log(
+    `\n${attempts.length} attempts, ${hops.length} decisions: ${allowed} allowed, ${hops.length - allowed} refused; ${wrong === 0 ? 'all as expected' : `${wrong} attempts not as expected`}.`,
+  )
+  return wrong
+}
+
+function hopOf(event: AuditEvent): { readonly short: string; readonly cells: readonly string[] } {
+  if (event.type !== 'decision')
+    return {
+      short: `${event.guard} ${event.type}`,
+      cells: [
+        event.guard,
+        'protocol' in event ? (event.protocol ?? '') : '',
+        'TLS',
+        '-',
+        `${event.type}${'code' in event ? ` (${event.code})` : ''}`,
+        '',
+      ],
+    }
+  const decision = event.outcome === 'allow' ? 'allow' : `${event.outcome} (${event.code})`
+  return {
+    short: `${event.guard} ${event.outcome}`,
+    cells: [
+      event.guard,
+      event.protocol,
+      mechanismOf(event),
+      event.principal?.subject ?? '-',
+      decision,
+      `${event.durationMs.toFixed(2)} ms`,
+    ],
+  }
+}
+
+/** The leaf that proved the principal, or that refused it. */
+function mechanismOf({ explanation }: DecisionEvent): string {
+  const { leaves } = explanation
+  return (leaves.find(({ outcome }) => outcome === 'proven') ?? leaves[0])?.leaf ?? '-'
 }

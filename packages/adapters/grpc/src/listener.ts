@@ -131,7 +131,7 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
   attach(front, tls)
   // What happens before the guard belongs into the same audit trail.
   const unsubscribe = tls.subscribe((event) => {
-    if (event.type !== 'handshakeRefused') return
+    if (event.type !== 'handshakeRefused' || event.server !== front) return
     const { remoteAddress } = event
     guard.report({
       type: event.type,

@@ -58,7 +58,7 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
   attach(server, tls)
   // What happens before the guard belongs into the same audit trail.
   const unsubscribe = tls.subscribe((event) => {
-    if (event.type === 'handshakeRefused')
+    if (event.type === 'handshakeRefused' && event.server === server)
       guard.report({
         type: event.type,
         protocol: 'hello',

@@ -69,7 +69,7 @@ export async function openFront<P extends Party>(
     if (event.type === 'reloaded') guard.report({ type: 'tlsReloaded', protocol: 'https' })
     else if (event.type === 'reloadFailed')
       guard.report({ type: 'tlsReloadFailed', protocol: 'https', code: event.error.code, cause: event.error })
-    else
+    else if (event.server === server)
       guard.report({
         type: 'handshakeRefused',
         protocol: 'https',

@@ -119,7 +119,7 @@ export async function serve<P extends Principal | Anonymous>(
   attach(server, tls)
   // What happens before the guard belongs into the same audit trail.
   const unsubscribe = tls.subscribe((event) => {
-    if (event.type !== 'handshakeRefused') return
+    if (event.type !== 'handshakeRefused' || event.server !== server) return
     guard.report({
       type: event.type,
       protocol: 'tcp',

@@ -17,6 +17,8 @@ export type TlsEvent =
   /** A server refused a handshake, or the certificate that came with it; for the guard's `report`. */
   | {
       readonly type: 'handshakeRefused'
+      /** Which server refused it: one bundle may serve several. */
+      readonly server: object
       readonly code: TlsErrorCode
       readonly error: Error
       readonly remoteAddress: string | undefined

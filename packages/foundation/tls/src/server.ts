@@ -50,14 +50,14 @@ export function attach(server: SecureServer, bundle: ServerTlsBundle): () => voi
   const secured = (socket: TLSSocket): void => {
     const judgement = judge(socket, state)
     if ('refused' in judgement) {
-      tell(state, socket, judgement.refused)
+      tell(state, server, socket, judgement.refused)
       socket.destroy()
       return
     }
     if (judgement.certificate !== undefined) cutWhenRevoked(socket, judgement.certificate.anchor, state)
   }
   const failed = (error: Error & { code?: string }, socket: TLSSocket): void => {
-    tell(state, socket, handshakeError(error, socket, state))
+    tell(state, server, socket, handshakeError(error, socket, state))
     // The runtime tells of a handshake that takes too long, and leaves the connection open.
     socket.destroy()
   }
@@ -112,10 +112,11 @@ const verificationCodes: ReadonlyMap<string, TlsErrorCode> = new Map([
   ['INVALID_PURPOSE', 'ERR_TLS_PEER_USAGE'],
 ])
 
-function tell(state: BundleState, socket: TLSSocket, error: TlsPeerError): void {
+function tell(state: BundleState, server: SecureServer, socket: TLSSocket, error: TlsPeerError): void {
   const { servername } = socket as TLSSocket & { servername?: unknown } // The type lacks it; false if the client sent none.
   state.tell({
     type: 'handshakeRefused',
+    server,
     code: error.code,
     error,
     remoteAddress: socket.remoteAddress,

@@ -1,0 +1,28 @@
+import type { Client, MethodDefinition } from '@grpc/grpc-js'
+
+/** A unary method whose messages are JSON, as a code generator would write it for protocol buffers. */
+export function unary<Request extends object, Response extends object>(path: string) {
+  const write = (value: object): Buffer => Buffer.from(JSON.stringify(value))
+  return {
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: write,
+    requestDeserialize: (bytes: Buffer) => JSON.parse(String(bytes)) as Request,
+    responseSerialize: write,
+    responseDeserialize: (bytes: Buffer) => JSON.parse(String(bytes)) as Response,
+  } as const satisfies MethodDefinition<Request, Response>
+}
+
+/** Calls it. */
+export function callUnary<Request extends object, Response extends object>(
+  client: Client,
+  method: MethodDefinition<Request, Response>,
+  request: Request,
+): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(method.path, method.requestSerialize, method.responseDeserialize, request, (error, answer) =>
+      answer === undefined ? reject(error) : resolve(answer),
+    )
+  })
+}
