@@ -1,8 +1,10 @@
 import type { Client, MethodDefinition } from '@grpc/grpc-js'
 
 /** A unary method whose messages are JSON, as a code generator would write it for protocol buffers. */
-export function unary<Request extends object, Response extends object>(path: string) {
-  const write = (value: object): Buffer => Buffer.from(JSON.stringify(value))
+export function unary<Request, Response>(
+  path: string,
+): MethodDefinition<Request, Response> & { readonly requestStream: false; readonly responseStream: false } {
+  const write = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
   return {
     path,
     requestStream: false,
@@ -11,11 +13,11 @@ export function unary<Request extends object, Response extends object>(path: str
     requestDeserialize: (bytes: Buffer) => JSON.parse(String(bytes)) as Request,
     responseSerialize: write,
     responseDeserialize: (bytes: Buffer) => JSON.parse(String(bytes)) as Response,
-  } as const satisfies MethodDefinition<Request, Response>
+  }
 }
 
 /** Calls it. */
-export function callUnary<Request extends object, Response extends object>(
+export function callUnary<Request, Response>(
   client: Client,
   method: MethodDefinition<Request, Response>,
   request: Request,

@@ -17,8 +17,8 @@ it('tells which of the servers of one bundle refused a handshake', async () => {
   }
   const events: TlsEvent[] = []
   bundle.subscribe((event) => events.push(event))
-  const [, second] = servers
-  const socket = connect({ port: (second?.address() as AddressInfo).port, host: '127.0.0.1', rejectUnauthorized: false })
+  const second = servers[1] as Server
+  const socket = connect({ port: (second.address() as AddressInfo).port, host: '127.0.0.1', rejectUnauthorized: false })
   socket.on('error', () => undefined)
   await new Promise((resolve) => socket.resume().once('close', resolve))
   await expect.poll(() => events.length).toBe(1)
