@@ -68,10 +68,24 @@ function isResponse(answer: Answer): answer is Response {
   return typeof (answer as { arrayBuffer?: unknown }).arrayBuffer === 'function'
 }
 
+// What belongs to one connection, or is said by the listener itself: an answer that was fetched elsewhere brings it along
+// (RFC 9110 section 7.6.1), and twice said it breaks the message.
+const ownFields: ReadonlySet<string> = new Set([
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-connection',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+])
+
 function fieldsOfResponse(headers: Headers): string[] {
   const fields: string[] = []
   headers.forEach((value, name) => {
-    if (name !== 'set-cookie') fields.push(name, value)
+    if (!ownFields.has(name)) fields.push(name, value)
   })
   for (const cookie of headers.getSetCookie()) fields.push('set-cookie', cookie)
   return fields

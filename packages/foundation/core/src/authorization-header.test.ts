@@ -93,7 +93,11 @@ describe('challenges', () => {
     expect(formatChallenges([{ scheme: 'DPoP' }], 'stepUp', { acrValues: ['urn:x'], maxAgeSeconds: 5 })).toEqual([
       'DPoP error="insufficient_user_authentication", acr_values="urn:x", max_age="5"',
     ])
-    expect(formatChallenges([{ scheme: 'DPoP' }], 'invalid', { error: 'use_dpop_nonce' })).toEqual(['DPoP error="use_dpop_nonce"'])
+    expect(formatChallenges([{ scheme: 'Bearer' }, { scheme: 'DPoP' }], 'invalid', { error: 'use_dpop_nonce' })).toEqual([
+      'Bearer',
+      'DPoP error="use_dpop_nonce"',
+    ])
+    expect(formatChallenges([{ scheme: 'Bearer' }], 'invalid', { error: 'other' })).toEqual(['Bearer error="other"'])
     expect(formatChallenges(offers, 'invalid').join(' ')).not.toContain('\n')
   })
 

@@ -100,6 +100,11 @@ const bearerErrors: Readonly<Record<Reason, string | undefined>> = {
   internal: undefined,
 }
 const schemesWithErrors = new Set(['bearer', 'dpop'])
+// RFC 9449 sections 7.1 and 9: these speak of a proof, which no other scheme has.
+const schemeOfError: ReadonlyMap<string, string> = new Map([
+  ['invalid_dpop_proof', 'dpop'],
+  ['use_dpop_nonce', 'dpop'],
+])
 
 /**
  * The challenges of a refusal, one text per offered scheme, for `WWW-Authenticate` fields or whatever a protocol has
@@ -112,7 +117,7 @@ export function formatChallenges(offers: readonly Offer[], reason: Reason, advic
     if (scheme === '') continue
     const all: Record<string, string> = { ...parameters }
     if (schemesWithErrors.has(scheme.toLowerCase())) {
-      const error = advice?.error ?? bearerErrors[reason]
+      const error = errorFor(scheme.toLowerCase(), reason, advice?.error)
       if (error !== undefined) all['error'] = error
       if (advice?.scopes !== undefined && advice.scopes.length > 0) all['scope'] = advice.scopes.join(' ')
       if (advice?.acrValues !== undefined && advice.acrValues.length > 0) all['acr_values'] = advice.acrValues.join(' ')
@@ -124,6 +129,13 @@ export function formatChallenges(offers: readonly Offer[], reason: Reason, advic
     challenges.push(text === '' ? scheme : `${scheme} ${text}`)
   }
   return challenges
+}
+
+/** The error for one scheme; none where the peer's fault lies in another. */
+function errorFor(scheme: string, reason: Reason, advised: string | undefined): string | undefined {
+  if (advised === undefined) return bearerErrors[reason]
+  const owner = schemeOfError.get(advised)
+  return owner === undefined || owner === scheme ? advised : undefined
 }
 
 // RFC 9110 section 5.6.4. What a quoted string cannot hold is replaced: a value must never break out of its field.

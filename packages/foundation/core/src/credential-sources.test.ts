@@ -152,6 +152,22 @@ describe('keepWarm', () => {
     expect(clock.pending).toBe(0)
   })
 
+  it('learns of a new credential within a moment also over a source that caches by itself', async () => {
+    const clock = manualClock()
+    const { source } = counting(clock)
+    using warm = keepWarm(cached(source, { clock, random: () => 0, refreshAheadMs: 20_000 }), target, {
+      clock,
+      random: () => 0,
+      refreshAheadMs: 20_000,
+    })
+    await warm.ready()
+    await clock.advanceAsync(80_000)
+    await settle()
+    await clock.advanceAsync(1_000)
+    await settle()
+    expect(tokenOf(warm.current())).toBe('t2')
+  })
+
   it('fetches another when the present one is refused, and not when an older one is', async () => {
     const clock = manualClock()
     const { state, source } = counting(clock)

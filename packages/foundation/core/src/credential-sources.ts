@@ -157,8 +157,11 @@ export function keepWarm(source: CredentialSource, target: Target, options: Keep
         const now = clock.now()
         const expiresAtMs = supplied.expiresAt?.getTime() ?? now + defaultLifetimeMs
         const changed = present === undefined || !sameCredential(present.supplied.credential, supplied.credential)
+        // A source that caches by itself gives the old one while it fetches the next; that one is there in a moment.
+        const sameAsBefore = !changed && expiresAtMs === present?.expiresAtMs
         present = { supplied, expiresAtMs }
-        wait(Math.max(retryMs, expiresAtMs - Math.min(refreshAheadMs, (expiresAtMs - now) / 5) * (1 + random() / 10) - now))
+        if (sameAsBefore) wait(retryMs)
+        else wait(Math.max(retryMs, expiresAtMs - Math.min(refreshAheadMs, (expiresAtMs - now) / 5) * (1 + random() / 10) - now))
         if (changed) for (const listener of listeners) listener(supplied)
       } catch (error) {
         if (stop.signal.aborted) return
