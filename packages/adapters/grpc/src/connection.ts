@@ -14,6 +14,7 @@ const lastWordMs = 10_000
 /** One connection: what is known of it, and the streams on it. */
 export class Connection {
   readonly streams = new Set<GuardedCall>()
+  readonly ends: Ends
   /** Those that can be renewed, by the name that the client gave them. */
   readonly named = new Map<string, GuardedCall>()
   readonly #socket: TLSSocket
@@ -24,6 +25,8 @@ export class Connection {
     this.#socket = socket
     this.#tls = tls
     this.#channel = channelOf(socket, tls)
+    const { remoteAddress, remotePort, localAddress, localPort } = socket
+    this.ends = { remoteAddress, remotePort, localAddress, localPort }
   }
 
   /** Looks again at whether the certificate's authority is still trusted. Throws what `peerCertificateOf` throws. */
@@ -48,27 +51,33 @@ export class Connection {
  * and no two live connections have the same two.
  */
 export class Connections {
-  readonly #byEnds = new Map<string, Connection>()
+  readonly #all = new Set<Connection>()
+  // Few share a port; a text of all four would have to be put together for each call.
+  readonly #byPort = new Map<number | undefined, readonly Connection[]>()
 
   add(socket: TLSSocket, connection: Connection): void {
-    const key = keyOf(socket)
-    this.#byEnds.set(key, connection)
+    const { remotePort } = connection.ends
+    this.#all.add(connection)
+    this.#byPort.set(remotePort, [connection, ...(this.#byPort.get(remotePort) ?? [])])
     socket.once('close', () => {
-      // Its addresses may be another's by now.
-      if (this.#byEnds.get(key) === connection) this.#byEnds.delete(key)
+      this.#all.delete(connection)
+      const others = (this.#byPort.get(remotePort) ?? []).filter((one) => one !== connection)
+      if (others.length === 0) this.#byPort.delete(remotePort)
+      else this.#byPort.set(remotePort, others)
     })
   }
 
   /** The connection of a call; `undefined` if it is gone. */
   of(call: ServerInterceptingCallInterface): Connection | undefined {
-    return this.#byEnds.get(keyOf(call.getConnectionInfo()))
+    const { remoteAddress, remotePort, localAddress, localPort } = call.getConnectionInfo()
+    for (const connection of this.#byPort.get(remotePort) ?? []) {
+      const { ends } = connection
+      if (ends.remoteAddress === remoteAddress && ends.localPort === localPort && ends.localAddress === localAddress) return connection
+    }
+    return undefined
   }
 
   [Symbol.iterator](): Iterator<Connection> {
-    return this.#byEnds.values()
+    return this.#all.values()
   }
-}
-
-function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Ends): string {
-  return `${remotePort} ${remoteAddress} ${localPort} ${localAddress}`
 }

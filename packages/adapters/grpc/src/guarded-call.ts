@@ -1,4 +1,4 @@
-import { Metadata, ServerInterceptingCall, status, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import { Metadata, status, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import {
   AuthSession,
   type AccessRequest,
@@ -8,10 +8,12 @@ import {
   type EndReason,
   type Guard,
   type Principal,
+  type RequestBinding,
 } from '@portcullis/core'
 import type { Connection } from './connection.ts'
 import { credentialsOf, describe, withoutCredentials, type Carriers, type MethodFacts } from './describe.ts'
 import type { GrpcErrorCode } from './errors.ts'
+import { remember } from './principal.ts'
 import { acknowledge, end, refusals, refuse } from './refuse.ts'
 import { isRenewal, isStreamName, renewalKey, streamNameIn } from './renewal.ts'
 
@@ -39,17 +41,16 @@ export interface CallSettings {
 const anonymousSessionMs = 366 * 86_400_000
 
 /**
- * One call on its way through the guard. The library's interceptor of it: nothing of the call reaches the handler, and
- * nothing of the handler the peer, but through here.
+ * One call on its way through the guard, as the library's interceptor and as its listener: nothing of the call reaches
+ * the handler, and nothing of the handler the peer, but through here.
  */
-export class GuardedCall extends ServerInterceptingCall {
+export class GuardedCall implements ServerInterceptingCallInterface, Listener {
   readonly #call: ServerInterceptingCallInterface
   readonly #route: Route
   readonly #connection: Connection
   readonly #settings: CallSettings
   #listener: Listener | undefined
   #session: AuthSession<Party> | undefined
-  #request: AccessRequest | undefined
   #metadata: Metadata | undefined
   #name: string | undefined
   #advice: Advice | undefined
@@ -57,57 +58,96 @@ export class GuardedCall extends ServerInterceptingCall {
   #lastWordTaken: (() => void) | undefined
 
   constructor(call: ServerInterceptingCallInterface, route: Route, connection: Connection, settings: CallSettings) {
-    super(call)
     this.#call = call
     this.#route = route
     this.#connection = connection
     this.#settings = settings
   }
 
-  override start(listener: Listener): void {
+  start(listener: Listener): void {
     this.#listener = listener
-    this.#call.start({
-      onReceiveMetadata: (metadata) => this.#judge(metadata),
-      onReceiveMessage: (message) => {
-        if (this.#delivers()) listener.onReceiveMessage(message)
-      },
-      onReceiveHalfClose: () => {
-        if (this.#delivers()) listener.onReceiveHalfClose()
-      },
-      onCancel: () => this.#closed(),
-    })
+    this.#call.start(this)
   }
 
-  override sendMetadata(metadata: Metadata): void {
+  onReceiveMetadata(metadata: Metadata): void {
+    if (isRenewal(this.#route.path)) void this.#takeRenewal(metadata)
+    else this.#judge(metadata)
+  }
+
+  onReceiveMessage(message: unknown): void {
+    if (this.#delivers()) this.#listener?.onReceiveMessage(message)
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#delivers()) this.#listener?.onReceiveHalfClose()
+  }
+
+  /** The library says that the call is over, in whatever way. */
+  onCancel(): void {
+    this.#lastWordTaken?.()
+    // Whose session has ended was told so then.
+    const told = this.#lastWordTaken !== undefined
+    this.#over = true
+    this.#session?.close()
+    this.#forget()
+    if (!told) this.#listener?.onCancel()
+  }
+
+  sendMetadata(metadata: Metadata): void {
     if (this.#delivers()) this.#call.sendMetadata(metadata)
   }
 
-  override sendMessage(message: unknown, callback: () => void): void {
+  sendMessage(message: unknown, callback: () => void): void {
     // What is not delivered any more must not keep its writer waiting.
     if (this.#delivers()) this.#call.sendMessage(message, callback)
     else callback()
   }
 
-  override sendStatus(final: FinalStatus): void {
+  sendStatus(final: FinalStatus): void {
     if (!this.#delivers()) return
     this.#over = true
     this.#session?.close()
     this.#call.sendStatus(this.#worded(final))
   }
 
-  override startRead(): void {
+  startRead(): void {
     this.#call.startRead()
   }
 
+  getPeer(): string {
+    return this.#call.getPeer()
+  }
+
+  getDeadline(): ReturnType<ServerInterceptingCallInterface['getDeadline']> {
+    return this.#call.getDeadline()
+  }
+
+  getHost(): string {
+    return this.#call.getHost()
+  }
+
+  getAuthContext(): ReturnType<ServerInterceptingCallInterface['getAuthContext']> {
+    return this.#call.getAuthContext()
+  }
+
+  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
+    return this.#call.getConnectionInfo()
+  }
+
+  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
+    return this.#call.getMetricsRecorder()
+  }
+
   /** Takes the credentials of a renewal for this stream: its own request once more, with them. */
-  async renew(metadata: Metadata, facts: MethodFacts): Promise<Decision<Party> | undefined> {
-    if (this.#session === undefined || this.#request === undefined || this.#metadata === undefined) return undefined
-    const { channel } = this.#connection
-    const credentials = credentialsOf(metadata, this.#settings.carriers)
+  async renew(metadata: Metadata, binding: RequestBinding): Promise<Decision<Party> | undefined> {
+    if (this.#session === undefined || this.#metadata === undefined) return undefined
     // A proof covers the address that it was sent to, which is the renewal's.
-    const decision = await this.#session.reauthenticate({ ...this.#request, channel, credentials, binding: facts.binding })
+    const facts = { ...this.#route.facts, binding }
+    const decision = await this.#session.reauthenticate(
+      describe(facts, this.#connection.channel, credentialsOf(metadata, this.#settings.carriers)),
+    )
     if (this.#session.ended !== undefined) return undefined
-    if (decision.outcome === 'allow') this.#route.guard.remember(this.#metadata, decision.principal)
+    if (decision.outcome === 'allow') remember(this.#route.guard, this.#metadata, decision.principal)
     return decision
   }
 
@@ -117,7 +157,6 @@ export class GuardedCall extends ServerInterceptingCall {
   }
 
   #judge(metadata: Metadata): void {
-    if (isRenewal(this.#route.path)) return void this.#takeRenewal(metadata)
     const { guard, facts } = this.#route
     let request: AccessRequest
     try {
@@ -138,7 +177,7 @@ export class GuardedCall extends ServerInterceptingCall {
     const { guard, streams } = this.#route
     if (streams && !this.#hold(decision.principal, request, metadata)) return
     const passed = withoutCredentials(metadata, this.#settings.carriers)
-    guard.remember(passed, decision.principal)
+    remember(guard, passed, decision.principal)
     this.#listener?.onReceiveMetadata(passed)
   }
 
@@ -153,13 +192,13 @@ export class GuardedCall extends ServerInterceptingCall {
     const { guard } = this.#route
     const { graceMs } = this.#settings
     const maxSessionMs = principal.kind === 'anonymous' ? anonymousSessionMs : this.#settings.maxSessionMs
-    const { channel } = request
-    this.#request = request
+    const { action, resource, attributes, channel } = request
     this.#metadata = metadata
     const session = new AuthSession<Party>({
       guard,
       principal,
-      action: request,
+      // Without the credentials: a stream may live long, and needs them no more.
+      action: { action, resource, attributes },
       protocol: 'grpc',
       onEnd: (reason) => this.#end(reason),
       ...(channel.from === 'peer' && channel.remoteAddress !== undefined && { remoteAddress: channel.remoteAddress }),
@@ -182,7 +221,7 @@ export class GuardedCall extends ServerInterceptingCall {
       const name = streamNameIn(metadata)
       const stream = name === undefined ? undefined : this.#connection.named.get(name)
       if (stream === undefined) return this.#refuse({ code: status.NOT_FOUND, details: 'There is no such stream on this connection.' })
-      const decision = await stream.renew(metadata, this.#route.facts)
+      const decision = await stream.renew(metadata, this.#route.facts.binding)
       if (this.#over) return
       this.#advice = decision?.advice
       if (decision === undefined) return this.#refuse({ code: status.UNAUTHENTICATED, details: 'The stream has ended.' })
@@ -216,17 +255,6 @@ export class GuardedCall extends ServerInterceptingCall {
     this.#lastWordTaken = this.#connection.awaitLastWord(this.#route.guard.clock)
     this.#forget()
     this.#listener?.onCancel()
-  }
-
-  /** The library says that the call is over, in whatever way. */
-  #closed(): void {
-    this.#lastWordTaken?.()
-    // Whose session has ended was told so then.
-    const told = this.#lastWordTaken !== undefined
-    this.#over = true
-    this.#session?.close()
-    this.#forget()
-    if (!told) this.#listener?.onCancel()
   }
 
   #forget(): void {

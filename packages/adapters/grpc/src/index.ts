@@ -6,7 +6,8 @@
  */
 export { serve } from './listener.ts'
 export type { GrpcListener, ServeOptions } from './listener.ts'
-export { principalOf, service, StatusError } from './service.ts'
+export { principalOf } from './principal.ts'
+export { service, StatusError } from './service.ts'
 export type { Handler, Service, ServiceOptions } from './service.ts'
 export { client, onBehalfOf } from './client.ts'
 export type { ClientConstructor, ClientOptions } from './client.ts'

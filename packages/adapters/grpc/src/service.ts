@@ -13,7 +13,6 @@ import type {
 import {
   checkOptions,
   ConfigurationError,
-  principalOf as principalOfNative,
   requireFunction,
   requireGuard,
   type Anonymous,
@@ -21,6 +20,7 @@ import {
   type Principal,
 } from '@portcullis/core'
 import type { GrpcErrorCode } from './errors.ts'
+import { principalOf } from './principal.ts'
 import { refusals } from './refuse.ts'
 
 type Party = Principal | Anonymous
@@ -115,14 +115,7 @@ export function service<
   return { definition: options.definition, implementation, guards }
 }
 
-/**
- * The principal of a call, in handlers that are not given it: those of other libraries and of generated code. Typed by
- * the guard that covers the method; after a renewal it is the new one. Throws `ERR_GUARD_NOT_RUN` for a guard that has
- * not allowed this call, and where an interceptor of one's own has put other metadata in place of the call's.
- */
-export function principalOf<P extends Party>(guard: Guard<P>, call: { readonly metadata: object }): P {
-  return principalOfNative(guard, call.metadata)
-}
+const noop = (): void => undefined
 
 type AnyCall = ServerUnaryCall<unknown, unknown> | ServerDuplexStream<unknown, unknown>
 type UntypedHandler = (call: AnyCall, principal: Party) => unknown
@@ -143,18 +136,25 @@ function implementationOf(
     })
     return refusals.internal
   }
-  const run = async (call: AnyCall): Promise<unknown> => handler(call, principalOf(guard, call))
-  if (!responseStream) {
-    const answer: handleUnaryCall<unknown, unknown> = (call, callback: sendUnaryData<unknown>) => {
-      run(call).then(
-        (value) => callback(null, value),
-        (error: unknown) => callback(failed(error)),
-      )
+  const run = (call: AnyCall, done: (value: unknown) => void, refuse: (error: unknown) => void): void => {
+    try {
+      const value = handler(call, principalOf(guard, call))
+      if (value instanceof Promise) value.then(done, refuse)
+      else done(value)
+    } catch (error) {
+      refuse(error)
     }
+  }
+  if (!responseStream) {
+    const answer: handleUnaryCall<unknown, unknown> = (call, callback: sendUnaryData<unknown>) =>
+      run(
+        call,
+        (value) => callback(null, value),
+        (error) => callback(failed(error)),
+      )
     return answer
   }
-  return (call: ServerDuplexStream<unknown, unknown>) => {
+  return (call: ServerDuplexStream<unknown, unknown>) =>
     // The library's way to end a stream with a status.
-    run(call).catch((error: unknown) => call.emit('error', failed(error)))
-  }
+    run(call, noop, (error) => call.emit('error', failed(error)))
 }

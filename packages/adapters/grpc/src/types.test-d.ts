@@ -1,4 +1,4 @@
-import { Client } from '@grpc/grpc-js'
+import { Client, type Metadata } from '@grpc/grpc-js'
 import { client, everyone, guard, onBehalfOf, principalOf, serve, service, type Anonymous, type Guard, type Principal } from './index.ts'
 import { development as tls, texts } from './text-service.test-support.ts'
 
@@ -7,7 +7,7 @@ interface Tenant {
   readonly tenant: string
 }
 declare const orders: Guard<Principal<Tenant>>
-declare const call: { readonly metadata: object }
+declare const call: { readonly metadata: Metadata }
 const open: Guard<Anonymous> = guard({ authenticate: everyone() })
 const { say, follow } = texts
 
