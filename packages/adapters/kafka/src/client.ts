@@ -6,6 +6,7 @@ import {
   messageIdentityHeader,
   requireFunction,
   requireText,
+  UnavailableError,
   type BoundSource,
   type Credential,
   type DelegatedSource,
@@ -140,9 +141,11 @@ export async function producer(options: ProducerOptions): Promise<KafkaProducer>
   }
 
   const native = await trying(() => client.openProducer())
-  const close = (): Promise<void> => native.close()
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> => (closing ??= native.close())
   return {
     async send(messages) {
+      if (closing !== undefined) throw new UnavailableError<KafkaErrorCode>('ERR_KAFKA_CLOSED', 'The producer was closed.')
       const list: readonly MessageToSend[] = isList(messages) ? messages : [messages]
       const records = await Promise.all(list.map(recordOf))
       if (records.length > 0) await trying(() => native.send(records))

@@ -15,7 +15,7 @@ export const kafkaErrorCodes = {
   ERR_KAFKA_MESSAGE: 'The message cannot be sent: too large, or a header of it is reserved.',
   ERR_KAFKA_UNAVAILABLE: 'No broker answers, or not in time; what was sent last may or may not have been stored.',
   ERR_KAFKA_HANDLER: 'The handler of a message threw; the message is not acknowledged, and is handed over again after a while.',
-  ERR_KAFKA_CLOSED: 'The producer or consumer was closed.',
+  ERR_KAFKA_CLOSED: 'The producer was closed before the message was sent.',
 } as const satisfies Record<`ERR_KAFKA_${string}`, string>
 
 /** A code of an error of this package. */

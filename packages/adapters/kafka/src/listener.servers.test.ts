@@ -1,9 +1,20 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { authenticator, UnavailableError, type Authenticator, type Principal } from '@portcullis/core'
+import {
+  authenticator,
+  credentialOf,
+  notMine,
+  refused,
+  secret,
+  UnavailableError,
+  vouchForPrincipal,
+  type Authenticator,
+  type DelegatedSource,
+  type Principal,
+} from '@portcullis/core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { dropRefused, withoutIdentity } from './danger.ts'
-import { consumer, producer, type KafkaMessage, type MessageToSend } from './index.ts'
+import { allOf, consumer, guard, producer, scope, type KafkaMessage, type MessageToSend } from './index.ts'
 import { broker, guarded, libraries, signatures, signer, user, type Options, type TestBroker } from './kafka.test-support.ts'
 
 let at: TestBroker
@@ -25,11 +36,11 @@ describe.each(libraries)('a consumer by %s', (_, client) => {
     await at.topics([topic], partitions, time)
     await at.topics([dead])
     const kafka = await client({ brokers: at.brokers, tls: at.tls, sasl: { mechanism: 'PLAIN', source: user('alice', 'alice-secret') } })
-    const { guard, events } = guarded(authenticate)
+    const { guard: warehouse, events } = guarded(authenticate)
     const good = await producer({ client: kafka, identity: signer(at.origin) })
     const bare = await producer({ client: kafka, identity: withoutIdentity })
     const got: KafkaMessage[] = []
-    const options: Options = { client: kafka, group: topic, topics: [topic], guard, deadLetter: dead }
+    const options: Options = { client: kafka, group: topic, topics: [topic], guard: warehouse, deadLetter: dead }
     const consume = (
       handle: (message: KafkaMessage, principal: Principal) => unknown = (message) => void got.push(message),
       change: Partial<Options> = {},
@@ -57,7 +68,7 @@ describe.each(libraries)('a consumer by %s', (_, client) => {
       await native.close()
       return found
     }
-    return { topic, dead, kafka, guard, events, good, bare, got, values, consume, deadLetters, [Symbol.asyncDispose]: closing }
+    return { topic, dead, kafka, events, good, bare, got, values, consume, deadLetters, [Symbol.asyncDispose]: closing }
   }
 
   it('hands on what is proven, and stores the rest as dead letters with its bytes and the reason', async () => {
@@ -164,6 +175,38 @@ describe.each(libraries)('a consumer by %s', (_, client) => {
     await Promise.all([first.close(), second.close()])
     expect(stamped.got[0]?.appendedAt).toBeInstanceOf(Date)
     expect(unstamped.values()).toEqual([])
+  }, 40_000)
+
+  it('tells on whose behalf a producer acts, by a token that is verified on its own', async () => {
+    const callers = authenticator('caller', ({ credentials }) => {
+      const token = credentialOf(credentials, 'bearer')?.token.reveal()
+      if (token === undefined) return notMine
+      return token === 'token-of-carol' ? vouchForPrincipal({ issuer: 'urn:sts', subject: 'carol' }) : refused('ERR_MINE')
+    })
+    const carol = vouchForPrincipal({ issuer: 'urn:sts', subject: 'carol' })
+    await using stage = await setUp()
+    const { topic, kafka, good, deadLetters } = stage
+    const caller: DelegatedSource = ({ onBehalfOf }) => ({
+      credential: { kind: 'bearer', carrier: 'caller', token: secret(`token-of-${onBehalfOf.subject}`) },
+    })
+    await using acting = await producer({ client: kafka, identity: signer(at.origin), caller })
+    await acting.send({ topic, value: 'for carol', onBehalfOf: carol })
+    await acting.send({ topic, value: 'for mallory', onBehalfOf: vouchForPrincipal({ issuer: 'urn:sts', subject: 'mallory' }) })
+    await good.send({ topic, value: 'for nobody' })
+    await expect(good.send({ topic, value: 'x', onBehalfOf: carol })).rejects.toMatchObject({ code: 'ERR_CALLER_MISSING' })
+    const both = guard({ authenticate: allOf(signatures(), callers), authorize: scope('orders:publish') })
+    const got: string[] = []
+    await using receiving = await stage.consume(
+      ({ value }, { subject, factors }) => void got.push(`${subject} for ${factors[0]?.subject}: ${String(value)}`),
+      { guard: both },
+    )
+    const letters = await deadLetters(2)
+    await receiving.close()
+    expect(got).toEqual(['urn:shop for carol: for carol'])
+    expect(letters.map(({ value, said }) => [value, said['portcullis-dead-letter-code']])).toEqual([
+      ['for mallory', 'ERR_MINE'],
+      ['for nobody', 'ERR_CREDENTIAL_MISSING'],
+    ])
   }, 40_000)
 
   it('waits while nothing can be judged, and dead-letters nothing meanwhile', async () => {
