@@ -126,13 +126,13 @@ export async function soak({ library, messages, credentialRotations, certificate
   }
 }
 
-/** Both libraries, as a table. */
+/** As a table: a short one by the preferred library, or a long one by each. */
 export async function run({ quick }: RunOptions): Promise<Table> {
   const size = quick
-    ? { messages: 2_000, credentialRotations: 2, certificateRotations: 1 }
+    ? { messages: 1_000, credentialRotations: 2, certificateRotations: 1 }
     : { messages: 100_000, credentialRotations: 20, certificateRotations: 3 }
   const rows: (string | number)[][] = []
-  for (const library of ['platformatic', 'kafkajs'] as const) {
+  for (const library of quick ? (['platformatic'] as const) : (['platformatic', 'kafkajs'] as const)) {
     const report = await soak({ library, ...size })
     rows.push([library, ...columns.map((column) => report[column])])
   }

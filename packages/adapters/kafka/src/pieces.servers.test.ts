@@ -141,6 +141,28 @@ describe('no credential leaves without TLS', () => {
   })
 })
 
+it('no credential goes by @platformatic/kafka to a broker that was not verified, or without TLS', async () => {
+  let asked = 0
+  const source = (request: Parameters<ReturnType<typeof user>>[0]) => {
+    asked++
+    return user('admin', 'admin-secret')(request)
+  }
+  for (const tls of [{ rejectUnauthorized: false }, undefined]) {
+    const admin = new PlatformaticAdmin({
+      clientId: 'mine',
+      bootstrapBrokers: [...at.brokers],
+      retries: 0,
+      ...(tls && { tls }),
+      ...platformatic.sasl({ mechanism: 'PLAIN', source, origin: at.origin }),
+    })
+    const seen = await admin.listTopics().catch((error: unknown) => diagnose(error).family)
+    // Without TLS the broker closes before there is anything to authenticate to.
+    expect(seen).toBe(tls ? 'configuration' : 'unavailable')
+    await admin.close().catch(() => undefined)
+  }
+  expect(asked).toBe(0)
+})
+
 it('renews kafkajs sessions at 85 to 89 % of their life, with no fetch that outlasts the rest', () => {
   for (const random of [0, 0.5, 0.999]) {
     const { kafka, consumer } = kafkajs.sessionOptions(10_000, () => random)

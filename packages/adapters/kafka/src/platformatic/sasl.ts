@@ -13,7 +13,7 @@ const libraryShare = 0.8
 /**
  * The SASL options of a `Producer`, `Consumer` or `Admin` of `@platformatic/kafka`, to spread into its options. The source is
  * asked at each connection and at each re-authentication (KIP-368), which comes at 85 to 95 % of the session's life.
- * Nothing is sent over a connection without TLS.
+ * Nothing is sent over a connection without TLS, or to a broker that was not verified.
  */
 export function sasl(options: SaslOptions): { readonly sasl: SASLOptions } {
   return saslOf(new SaslClient(options))
@@ -36,7 +36,7 @@ export function saslOf(client: SaslClient, random: () => number = Math.random): 
           })
         const { socket } = connection
         const answer = async (): Promise<SaslAuthenticateResponse> => {
-          await client.authenticate(socket instanceof TLSSocket && socket.encrypted, exchange, isCredentialRefusal)
+          await client.authenticate(socket instanceof TLSSocket && socket.authorized, exchange, isCredentialRefusal)
           if (last === undefined) throw new Error('The mechanism has exchanged nothing.')
           const [from, to] = renewalWindow
           const share = (from + random() * (to - from)) / libraryShare

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { soak } from './soak.ts'
+import { soak } from '../soak.ts'
 
 describe.each(['platformatic', 'kafkajs'] as const)('a short soak by %s', (library) => {
   it('loses nothing, handles nothing twice and nobody unproven, while tokens, certificates and the broker are exchanged', async () => {
