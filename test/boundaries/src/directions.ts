@@ -7,7 +7,7 @@ const groups: Readonly<Record<string, readonly string[]>> = {
   foundation: [],
   mechanisms: ['core', 'crypto'],
   adapters: ['core', 'tls'],
-  servers: ['core', 'auth', 'jwt', 'tls', 'http'],
+  servers: ['core', 'crypto', 'auth', 'jwt', 'tls', 'http'],
   tools: [],
 }
 

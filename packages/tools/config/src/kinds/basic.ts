@@ -74,6 +74,7 @@ const stores: Readonly<Record<string, { readonly shape: Readonly<Record<string, 
     shape: fileShape,
     make: async (where, options, making) => {
       const { fileUserStore } = await packageOf(where, '@portcullis/auth', () => import('@portcullis/auth'))
+      // It checks what it is given, whatever the type says.
       const store = fileUserStore(options as unknown as FileUserStoreOptions)
       making.closeLater(() => store.close())
       return store
@@ -83,6 +84,7 @@ const stores: Readonly<Record<string, { readonly shape: Readonly<Record<string, 
     shape: memoryShape,
     make: async (where, options) => {
       const { memoryUserStore } = await packageOf(where, '@portcullis/auth', () => import('@portcullis/auth'))
+      // It checks what it is given, whatever the type says.
       return memoryUserStore(options as unknown as MemoryUserStoreOptions)
     },
   },
@@ -90,6 +92,7 @@ const stores: Readonly<Record<string, { readonly shape: Readonly<Record<string, 
     shape: ldapShape,
     make: async (where, options, making) => {
       const { ldapUserStore } = await packageOf(where, '@portcullis/ldap', () => import('@portcullis/ldap'))
+      // It checks what it is given, whatever the type says.
       const store = await ldapUserStore(options as unknown as LdapUserStoreOptions)
       making.closeLater(() => store.close())
       return store

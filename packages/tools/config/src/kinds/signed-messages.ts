@@ -20,10 +20,7 @@ const shape = {
 /** `[mechanisms.<name>.signedMessages]`: what `signedMessages()` of `@portcullis/message` takes. */
 export const signedMessagesKind: Kind = async (where, value, name, making) => {
   const { signedMessages } = await packageOf(where, '@portcullis/message', () => import('@portcullis/message'))
+  const options: unknown = { name, clock: making.clock, ...(await readTable(where, value, shape, making)) }
   // It checks what it is given, whatever the type says.
-  return signedMessages({
-    name,
-    clock: making.clock,
-    ...(await readTable(where, value, shape, making)),
-  } as unknown as SignedMessagesOptions)
+  return signedMessages(options as SignedMessagesOptions)
 }
