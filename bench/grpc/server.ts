@@ -76,7 +76,7 @@ async function listen({ kind, key, certificate, publicKey }: ListenMessage): Pro
   }
   let seen = 0
   const by: Guard<Principal> = guard({
-    authenticate: jwt({ ...facts, keys: { publicKey: createPublicKey(publicKey), keyId: 'k1', algorithms: ['RS256'] } }),
+    authenticate: jwt({ ...facts, keys: { publicKey: createPublicKey(publicKey), keyId: 'k1', algorithms: ['RS256'] as const } }),
     authorize: scope('read'),
     ...(kind === 'audited' && { audit: () => void seen++ }),
   })

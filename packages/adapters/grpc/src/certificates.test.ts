@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, status } from '@grpc/grpc-js'
 import { guard, type AuditEvent } from '@portcullis/core'
+import { manualClock } from '@portcullis/core/testing'
 import { testPki } from '@portcullis/testkit'
 import { clientCertificate, tlsBundle, type ClientTlsBundle } from '@portcullis/tls'
 import { developmentTls } from '@portcullis/tls/development'
@@ -81,6 +82,34 @@ describe('certificates', () => {
     ).toMatch(/^(?:UNAVAILABLE|DEADLINE_EXCEEDED)/)
     for (const push of pushes) push('still there')
     await expect.poll(() => streams.every(({ received }) => received.length === 1), { timeout: 20_000 }).toBe(true)
+  })
+
+  it('end the connections of a client that trusts their authority no more', async () => {
+    const pki = await testPki()
+    const folder = await mkdtemp(join(tmpdir(), 'portcullis-grpc-'))
+    onTestFinished(() => rm(folder, { recursive: true }))
+    const pemFile = join(folder, 'servers.pem')
+    await writeFile(pemFile, pki.authorities.sound)
+    const clock = manualClock(Date.now())
+    const trusting = await tlsBundle({ side: 'client', trust: { pemFile }, checkFilesEveryMs: 'off', clock })
+    const tls = await tlsBundle({ side: 'server', identity: { pem: pki.servers.sound.pem }, checkFilesEveryMs: 'off' })
+    onTestFinished(() => {
+      trusting.close()
+      tls.close()
+    })
+    const { guard: by } = guarding()
+    const open = { follow: textMethod('/test.Open/follow', false, true) }
+    const opening = service({ definition: open, guard: by, handlers: { follow: (call) => void call.write('open') } })
+    await using listener = await serve({ tls, guard: by, services: [opening] })
+    const made = await client(Client, { host: 'localhost', port: listener.port, tls: trusting, source: source(token('alice')) })
+    onTestFinished(() => made.close())
+    const { requestSerialize, responseDeserialize } = open.follow
+    const { received, ended } = heard(made.makeServerStreamRequest(open.follow.path, requestSerialize, responseDeserialize, 'x'))
+    await expect.poll(() => received).toEqual(['open'])
+    await writeFile(pemFile, pki.authorities.renewed)
+    await trusting.reload()
+    clock.advance(1_000)
+    expect(await ended).toMatchObject({ code: status.UNAVAILABLE })
   })
 
   it('end the streams of their holders when their authority leaves the bundle', async () => {

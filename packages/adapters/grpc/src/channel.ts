@@ -1,6 +1,6 @@
 import { ChannelCredentials, CallCredentials, type experimental } from '@grpc/grpc-js'
 import { UnavailableError } from '@portcullis/core'
-import { attachClient, secureClientOptions, type ClientTlsBundle, type ServerAddress } from '@portcullis/tls'
+import { attachClient, secureClientOptions, type ClientTlsBundle, type ServerAddress, type TlsErrorCode } from '@portcullis/tls'
 import type { Socket } from 'node:net'
 import { connect, type TLSSocket } from 'node:tls'
 
@@ -46,13 +46,14 @@ export class BundleCredentials extends ChannelCredentials {
       const failed = (error?: Error): void => {
         clearTimeout(timer)
         secure.destroy()
-        reject(error ?? new UnavailableError('ERR_TLS_CONNECT', 'The server closed the connection in the handshake.'))
+        reject(error ?? new UnavailableError<TlsErrorCode>('ERR_TLS_CONNECT', 'The server closed the connection in the handshake.'))
       }
       const closed = (): void => failed()
       const timer = setTimeout(closed, handshakeTimeoutMs)
       secure.once('error', failed).once('close', closed)
       secure.once('secureConnect', () => {
-        if (secure.alpnProtocol !== 'h2') return failed(new UnavailableError('ERR_TLS_ALPN', 'The server does not speak HTTP/2.'))
+        if (secure.alpnProtocol !== 'h2')
+          return failed(new UnavailableError<TlsErrorCode>('ERR_TLS_ALPN', 'The server does not speak HTTP/2.'))
         clearTimeout(timer)
         secure.off('close', closed)
         secure.off('error', failed)

@@ -96,17 +96,12 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
   }
   const intercept: ServerInterceptor = ({ path, requestStream, responseStream }, call) => {
     const connection = connections.of(call)
-    // The type asks for the library's class, which does by responders what this does by itself; of an interceptor's
-    // result the library calls nothing but the interface, which is what both have.
-    if (connection !== undefined)
-      return new GuardedCall(
-        call,
-        routeOf(path, requestStream || responseStream),
-        connection,
-        settings.calls,
-      ) as unknown as ServerInterceptingCall
     // It is gone, and the call with it; what never starts reaches no handler.
-    return new ServerInterceptingCall(call, { start: () => call.sendStatus(refusals.internal) })
+    if (connection === undefined) return new ServerInterceptingCall(call, { start: () => call.sendStatus(refusals.internal) })
+    const guarded = new GuardedCall(call, routeOf(path, requestStream || responseStream), connection, settings.calls)
+    // The type asks for the library's class, which does by responders what this does by itself; of an interceptor's
+    // result the library calls nothing but the interface, which both have.
+    return guarded as unknown as ServerInterceptingCall
   }
   const server = serverOf(options, intercept)
   settings.checkGuards(server.paths)
