@@ -69,7 +69,7 @@ export class Upgrades {
 
   handle(request: IncomingMessage, socket: Duplex, head: Buffer, connection: Connection): void {
     // Node hands the socket over bare: an error of it is nobody's until a protocol has taken it.
-    socket.on('error', () => socket.destroy())
+    socket.on('error', destroyed)
     const target = parseTarget(request.url ?? '', Number.MAX_SAFE_INTEGER)
     const path = typeof target === 'string' ? '' : target.path
     const exchange = { method: request.method ?? '', target: request.url ?? '', rawHeaders: request.rawHeaders, connection }
@@ -112,4 +112,9 @@ export class Upgrades {
     })
     socket.end(rawAnswer(protocolAnswer(code)), () => socket.destroy())
   }
+}
+
+/** Closes over nothing: it stays with the socket as long as the other protocol does, and so would the request. */
+function destroyed(this: Duplex): void {
+  this.destroy()
 }
