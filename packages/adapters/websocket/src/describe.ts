@@ -41,7 +41,7 @@ function credentialOfEntry(entry: string): Credential {
  * what the HTTP listener names as carriers, and in sub-protocols; a query is never looked at.
  */
 export function describe(upgrade: UpgradeRequest, path: string, offered: Offered): AccessRequest {
-  const { credentials, action, resource, attributes, binding } = upgrade.describe(path)
+  const { credentials, action, resource, attributes, binding } = upgrade.describe(path, noAttributes)
   return {
     credentials: offered.credentials.length === 0 ? credentials : [...credentials, ...offered.credentials],
     action,
@@ -50,6 +50,13 @@ export function describe(upgrade: UpgradeRequest, path: string, offered: Offered
     channel: { ...upgrade.channel, protocol: 'wss' } satisfies PeerChannel,
     ...(binding && { binding }),
   }
+}
+
+const noAttributes = Object.freeze({})
+
+/** What of it is kept for as long as the connection is open: all but what a proof was matched with. */
+export function standing({ credentials, action, resource, attributes, channel }: AccessRequest): AccessRequest {
+  return { credentials, action, resource, attributes, channel }
 }
 
 /**

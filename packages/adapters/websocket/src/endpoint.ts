@@ -2,6 +2,8 @@ import type { Listener, UpgradeRequest } from '@portcullis/http'
 import {
   checkOptions,
   ConfigurationError,
+  defaultMaxSessionMs,
+  defaultWarnBeforeMs,
   requireFunction,
   requireGuard,
   requireText,
@@ -15,7 +17,7 @@ import {
 } from '@portcullis/core'
 import { WebSocketServer, type ServerOptions } from 'ws'
 import { anyOrigin } from './danger.ts'
-import { bringsCookie, describe, offeredBy, originsOf, type Offered } from './describe.ts'
+import { bringsCookie, describe, offeredBy, originsOf, standing, type Offered } from './describe.ts'
 import { heartbeat } from './heartbeat.ts'
 import { resolveFirstMessage, resolveLimits, type FirstMessageLimits, type WebSocketLimits } from './limits.ts'
 import { acknowledge, handshakeAnswer, type HandshakeFault } from './refuse.ts'
@@ -67,7 +69,8 @@ export class Endpoint<P extends Party = Principal> {
   readonly #library: WebSocketServer
   readonly #sockets = new Set<GuardedSocket<P>>()
   readonly #unproven = new Set<GuardedSocket<P>>()
-  readonly #connections = new Map<string, number>()
+  /** By issuer and subject, which are equal only together. */
+  readonly #connections = new Map<string, Map<string, number>>()
   /** What the answer that is being written carries along. */
   #fields: readonly string[] = []
   #detach: (() => void) | undefined
@@ -96,7 +99,7 @@ export class Endpoint<P extends Party = Principal> {
       guard: requireGuard(where, options.guard),
       handler: requireFunction(`${where} handler`, handler),
       message,
-      session,
+      session: { maxSessionMs: defaultMaxSessionMs, warnBeforeMs: defaultWarnBeforeMs, graceMs: 0, ...session },
       limits,
       firstMessage: firstMessage === undefined ? undefined : resolveFirstMessage(firstMessage),
       admit: (principal) => this.#admit(principal),
@@ -220,7 +223,7 @@ export class Endpoint<P extends Party = Principal> {
     let done = false
     this.#library.handleUpgrade(request, socket, head, (made) => {
       done = true
-      opened(made as GuardedSocket<P>, { access, request, tag, greets: session === 'protocol' })
+      opened(made as GuardedSocket<P>, { access: standing(access), request, tag, greets: session === 'protocol' })
     })
     return done
   }
@@ -247,19 +250,22 @@ export class Endpoint<P extends Party = Principal> {
 
   #admit(principal: P): boolean {
     if (principal.kind !== 'principal') return true
-    const key = keyOf(principal)
-    const count = this.#connections.get(key) ?? 0
+    const { issuer, subject } = principal
+    const ofIssuer = this.#connections.get(issuer) ?? new Map<string, number>()
+    const count = ofIssuer.get(subject) ?? 0
     if (count >= this.#shared.limits.maxConnectionsPerPrincipal) return false
-    this.#connections.set(key, count + 1)
+    this.#connections.set(issuer, ofIssuer.set(subject, count + 1))
     return true
   }
 
   #leave(principal: P): void {
     if (principal.kind !== 'principal') return
-    const key = keyOf(principal)
-    const count = this.#connections.get(key) ?? 0
-    if (count > 1) this.#connections.set(key, count - 1)
-    else this.#connections.delete(key)
+    const { issuer, subject } = principal
+    const ofIssuer = this.#connections.get(issuer)
+    const count = ofIssuer?.get(subject) ?? 0
+    if (count > 1) ofIssuer?.set(subject, count - 1)
+    else ofIssuer?.delete(subject)
+    if (ofIssuer?.size === 0) this.#connections.delete(issuer)
   }
 
   #closed(socket: GuardedSocket<P>, principal: P | undefined): void {
@@ -267,11 +273,6 @@ export class Endpoint<P extends Party = Principal> {
     this.#sockets.delete(socket)
     if (principal !== undefined) this.#leave(principal)
   }
-}
-
-/** Equal only together; the length keeps two pairs from meeting in one text. */
-function keyOf({ issuer, subject }: Principal): string {
-  return `${issuer.length} ${issuer}${subject}`
 }
 
 function checkOrigin(text: string): void {

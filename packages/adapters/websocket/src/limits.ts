@@ -24,6 +24,7 @@ export interface FirstMessageLimits {
   readonly maxBytes?: number
 }
 
+/** What holds where {@link WebSocketLimits} name nothing else. */
 export const defaultLimits: Required<WebSocketLimits> = Object.freeze({
   maxMessageBytes: 65_536,
   maxUnreadBytes: 1_048_576,
@@ -32,6 +33,7 @@ export const defaultLimits: Required<WebSocketLimits> = Object.freeze({
   idleMs: 60_000,
 })
 
+/** What holds where {@link FirstMessageLimits} name nothing else. */
 export const defaultFirstMessageLimits: Required<FirstMessageLimits> = Object.freeze({
   maxUnproven: 100,
   withinMs: 10_000,

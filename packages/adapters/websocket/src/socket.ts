@@ -23,6 +23,7 @@ import { contentOf, readClientFrame, writeFrame, type ListenerFrame } from './se
 type Party = Principal | Anonymous
 type Sendable = Parameters<WebSocket['send']>[0]
 type SendOptions = Parameters<WebSocket['send']>[1]
+type Callback = (error?: Error) => void
 
 /** What is done with a connection whose peer is proven. A socket's messages begin in the same tick, so listen to them before any `await`. */
 export type SocketHandler<P extends Party = Principal> = (
@@ -56,7 +57,7 @@ export interface Shared<P extends Party> {
   readonly guard: Guard<P>
   readonly handler: SocketHandler<P>
   readonly message: MessageLevel<P> | undefined
-  readonly session: SessionTimes
+  readonly session: Required<SessionTimes>
   readonly limits: Required<WebSocketLimits>
   readonly firstMessage: Required<FirstMessageLimits> | undefined
   /** Counts a connection of the principal; false if there are too many. */
@@ -122,16 +123,16 @@ export class GuardedSocket<P extends Party = Principal> extends WebSocket {
     return this.#held.watch(watched)
   }
 
-  override send(data: Sendable, callback?: (error?: Error) => void): void
-  override send(data: Sendable, options: SendOptions, callback?: (error?: Error) => void): void
-  override send(...parameters: unknown[]): void {
+  override send(data: Sendable, callback?: Callback): void
+  override send(data: Sendable, options: SendOptions, callback?: Callback): void
+  override send(data: Sendable, options?: SendOptions | Callback, callback?: Callback): void {
     const shared = this.#shared
     if (shared !== undefined && this.bufferedAmount > shared.limits.maxUnreadBytes && this.readyState === WebSocket.OPEN) {
       this.#report('ERR_WEBSOCKET_UNREAD')
       this.terminate()
     }
     // One of the two forms above, which the library takes apart by itself.
-    super.send(...(parameters as Parameters<WebSocket['send']>))
+    super.send(data, options as SendOptions, callback)
   }
 
   override emit(event: string | symbol, ...values: unknown[]): boolean {
@@ -200,29 +201,40 @@ export class GuardedSocket<P extends Party = Principal> extends WebSocket {
   }
 
   #start(principal: P, request: IncomingMessage, greets: boolean): void {
-    const { shared, access } = this.#begun
-    const { remoteAddress } = access.channel as { readonly remoteAddress?: string }
+    const { shared } = this.#begun
     this.#unproven = undefined
     this.emit(proven)
     shared.proven(this)
-    this.#session = new AuthSession<P>({
-      guard: shared.guard,
-      principal,
-      action: access,
-      protocol: 'wss',
-      ...(remoteAddress !== undefined && { remoteAddress }),
-      ...shared.session,
-      onWarning: (expiresAt) => {
-        this.#tell({ type: 'expiring', expiresAt: expiresAt.toISOString() })
-        this.emit('expiring', expiresAt)
-      },
-      onEnd: (reason) => this[end](reason),
-    })
+    this.#session = this.#newSession(principal)
     // Revoked in between, it has ended within its constructor.
     if (this.#over) return
     // Before anything of the application, since a browser takes the tag from the first frame.
     if (greets) this.#tellExpiry()
     this.#run(() => shared.handler(this, principal, request))
+  }
+
+  /** A function of its own: what is closed over here is kept as long as the connection, and a request is several kilobytes. */
+  #newSession(principal: P): AuthSession<P> {
+    const { shared, access } = this.#begun
+    const { remoteAddress } = access.channel as { readonly remoteAddress?: string }
+    const { maxSessionMs, warnBeforeMs, graceMs } = shared.session
+    return new AuthSession<P>({
+      guard: shared.guard,
+      principal,
+      action: access,
+      protocol: 'wss',
+      remoteAddress: remoteAddress ?? '',
+      maxSessionMs,
+      warnBeforeMs,
+      graceMs,
+      onWarning: (expiresAt) => this.#warn(expiresAt),
+      onEnd: (reason) => this[end](reason),
+    })
+  }
+
+  #warn(expiresAt: Date): void {
+    this.#tell({ type: 'expiring', expiresAt: expiresAt.toISOString() })
+    this.emit('expiring', expiresAt)
   }
 
   /** Runs code of the application: what it throws closes the connection, and never the process. */
