@@ -11,7 +11,6 @@ import {
   UnavailableError,
   type BoundSource,
   type Clock,
-  type CredentialSource,
   type SecurityError,
   type Supplied,
   type Timer,
@@ -40,8 +39,8 @@ export interface ConnectOptions {
   readonly url: string | URL
   /** Whom to trust, and a key pair for mutual TLS: options, or a bundle. Default: the public authorities. */
   readonly tls?: ClientTlsBundle | ClientTlsOptions
-  /** What to present, at each connection and before each expiry. Without it only the certificate speaks. */
-  readonly credentials?: CredentialSource | BoundSource
+  /** What to present, at each connection and before each expiry: a `BoundSource`, or a `CredentialSource`, which asks for less. Without it only the certificate speaks. */
+  readonly credentials?: BoundSource
   /** Called for each message: text as a string, binary as a buffer. */
   readonly onMessage: (message: string | Buffer) => void
   /** Called after each connection was opened, the first too: the place for what subscribes. */

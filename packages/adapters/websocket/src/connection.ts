@@ -8,7 +8,6 @@ import {
   type Clock,
   type CoreErrorCode,
   type Credential,
-  type CredentialSource,
   type Supplied,
 } from '@portcullis/core'
 import { connectTls, type ClientTlsBundle } from '@portcullis/tls'
@@ -24,7 +23,7 @@ export interface ConnectionSettings {
   readonly origin: string
   readonly tls: ClientTlsBundle
   readonly serverName: string | undefined
-  readonly credentials: CredentialSource | BoundSource | undefined
+  readonly credentials: BoundSource | undefined
   readonly protocols: readonly string[]
   readonly handshakeMs: number
   readonly maxMessageBytes: number

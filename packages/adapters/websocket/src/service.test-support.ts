@@ -1,5 +1,5 @@
 /** What the tests of this package share: a small mechanism, bare peers on `ws`, and raw sockets for what no client would send. */
-import { connect as connectSecure } from 'node:tls'
+import { connect as connectSecure, type TLSSocket } from 'node:tls'
 import type { IncomingMessage } from 'node:http'
 import {
   authenticator,
@@ -166,6 +166,16 @@ export function raw(port: number, tls: ClientTlsBundle, bytes: string, quietMs =
     })
     socket.on('close', done).on('error', done)
   })
+}
+
+/** A peer on a bare socket that is open and reads no further. */
+export async function slowPeer(port: number, tls: ClientTlsBundle, token: string): Promise<TLSSocket> {
+  const wire = connectSecure({ ...secureClientOptions(tls, { host: 'localhost' }), port })
+  wire.on('error', () => undefined)
+  wire.write(handshake({ Authorization: `Bearer ${token}` }))
+  await new Promise<void>((resolve) => wire.once('data', () => resolve()))
+  wire.pause()
+  return wire
 }
 
 /** Waits until something holds. */
