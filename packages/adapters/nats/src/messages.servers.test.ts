@@ -1,0 +1,262 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { UnavailableError, type AuditEvent } from '@portcullis/core'
+import { signedMessages } from '@portcullis/message'
+import { startNats } from '@portcullis/test-servers'
+import { headers as nativeHeaders } from '@nats-io/transport-node'
+import { jetstreamManager } from '@nats-io/jetstream'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { consumer, guard, producer, publisher, subscriber } from './index.ts'
+import { anyReply, withoutIdentity } from './danger.ts'
+import { malloryKeys, Scene, shopKeys, warehouse } from './nats.test-support.ts'
+
+const config = `authorization { users = [
+  { user: user, password: password },
+  { user: reader, password: reader, permissions: { publish: [ "$JS.>" ], subscribe: [ "_INBOX.>", "allowed" ] } } ] }`
+let scene: Scene
+beforeAll(async () => {
+  scene = new Scene(await startNats({ jetstream: true, config }))
+}, 60_000)
+afterAll(() => scene?.[Symbol.asyncDispose]())
+
+const codes = (events: readonly AuditEvent[]): unknown[] => events.map((event) => ('code' in event ? event.code : undefined))
+
+describe('messages of streams', () => {
+  it('reach the handler with their producer; those of others reach the dead letters, with their bytes and the reason', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream()
+    const heard: [string, string, number | undefined][] = []
+    await using listening = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead },
+      (message, principal) => void heard.push([message.content.toString(), principal.subject, message.stored?.sequence]),
+    )
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await using forger = await producer({ client: await scene.open(), identity: scene.sign(malloryKeys.privateKey) })
+    await using mute = await producer({ client: await scene.open(), identity: withoutIdentity })
+    await shop.send({ subject, content: 'one', headers: { tenant: 'acme' } })
+    await forger.send({ subject, content: 'forged' })
+    await mute.send({ subject, content: 'unsigned' })
+    await expect.poll(() => heard).toEqual([['one', 'urn:shop', 1]])
+    await expect.poll(() => scene.unfinished(name)).toBe(0)
+    const letters = await scene.stored(deadStream)
+    expect(
+      letters
+        .map(({ text, headers }) => [text, headers['portcullis-dead-letter-code'], headers['portcullis-dead-letter-reason']])
+        .toSorted((a, b) => String(a[0]).localeCompare(String(b[0]))),
+    ).toEqual([
+      ['forged', 'ERR_JWT_SIGNATURE_INVALID', 'identity-refused'],
+      ['unsigned', 'ERR_CREDENTIAL_MISSING', 'no-identity'],
+    ])
+    expect(letters[0]?.headers).toMatchObject({ 'portcullis-dead-letter-subject': subject, 'portcullis-dead-letter-stream': name })
+    void listening
+  })
+
+  it('are refused when they were moved, replayed, or changed', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream()
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign(shopKeys.privateKey, ['tenant']) })
+    await shop.send({ subject, content: 'sound', headers: { tenant: 'acme' } })
+    const [original] = await scene.stored(name)
+    const own = await (await scene.open()).open()
+    const forge = (to: string, content: string, changes: Record<string, string> = {}): void => {
+      const headers = nativeHeaders()
+      // Without the identifier in the header, by which the stream itself would drop the copy.
+      for (const [key, value] of Object.entries({ ...original?.headers, 'Nats-Msg-Id': '', ...changes }))
+        if (value !== '') headers.append(key, value)
+      own.publish(to, content, { headers })
+    }
+    forge(`${subject}.elsewhere`, 'sound')
+    forge(subject, 'tampered')
+    forge(subject, 'sound', { tenant: 'other' })
+    forge(subject, 'sound', { 'Nats-Msg-Id': 'mine' })
+    forge(subject, 'sound')
+    await own.flush()
+    const heard: string[] = []
+    await using listening = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead, prefetch: 1 },
+      (message) => void heard.push(message.content.toString()),
+    )
+    await expect.poll(() => scene.unfinished(name)).toBe(0)
+    expect(heard).toEqual(['sound'])
+    expect((await scene.stored(deadStream)).map(({ headers }) => headers['portcullis-dead-letter-code'])).toEqual([
+      'ERR_MESSAGE_ADDRESS',
+      'ERR_MESSAGE_PAYLOAD',
+      'ERR_MESSAGE_HEADERS',
+      'ERR_MESSAGE_ID',
+      'ERR_MESSAGE_REPLAYED',
+    ])
+    await own.close()
+    void listening
+  })
+
+  it('wait while nobody can judge them, for longer than the server would, and are neither handled nor dead-lettered meanwhile', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream(600)
+    let turn = 0
+    const patient = guard({
+      authenticate: signedMessages({
+        audience: 'warehouse',
+        maxAgeMs: 60_000,
+        signers: [
+          {
+            issuer: 'urn:shop',
+            keys: {
+              find: () => {
+                turn++
+                throw new UnavailableError('ERR_TEST', 'down')
+              },
+            },
+          },
+        ],
+      }),
+    })
+    const heard: number[] = []
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await using waiting = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: patient, deadLetter: dead },
+      (message) => void heard.push(message.stored?.deliveries ?? 0),
+    )
+    await shop.send({ subject, content: 'patience' })
+    await wait(1_500)
+    expect(turn).toBeGreaterThan(1)
+    expect([heard, await scene.stored(deadStream), await scene.unfinished(name)]).toEqual([[], [], 1])
+    await waiting.close()
+    await using judging = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead },
+      (message) => void heard.push(message.stored?.deliveries ?? 0),
+    )
+    // The second delivery: while it waited, the server was told so.
+    await expect.poll(() => heard).toEqual([2])
+    void judging
+  })
+
+  it('are handed over again when the handler throws', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream()
+    const events: AuditEvent[] = []
+    let turn = 0
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await using listening = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse((event) => events.push(event)), deadLetter: dead },
+      () => {
+        if (turn++ === 0) throw new Error('mine')
+      },
+    )
+    await shop.send({ subject, content: 'again' })
+    await expect.poll(() => turn).toBe(2)
+    await expect.poll(() => scene.unfinished(name)).toBe(0)
+    expect(codes(events)).toContain('ERR_NATS_HANDLER')
+    expect(await scene.stored(deadStream)).toEqual([])
+    void listening
+  })
+
+  it('are refused at once where there is no stream, no permission, or a reserved header', async () => {
+    const { name, subject } = await scene.stream()
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await expect(shop.send({ subject: 'no.such.stream', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_UNROUTABLE' })
+    for (const headers of [{ 'Portcullis-Identity': 'y' }, { 'Nats-Rollup': 'all' }, { a: 'b\r\nc: d' }, { 'a:b': 'c' }])
+      await expect(shop.send({ subject, content: 'x', headers })).rejects.toMatchObject({ code: 'ERR_NATS_MESSAGE' })
+    await expect(shop.send({ subject: 'orders.*', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_MESSAGE' })
+    const reader = await scene.open({ credentials: scene.as('reader', 'reader') })
+    await using reading = await producer({ client: reader, identity: scene.sign() })
+    await expect(reading.send({ subject, content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_FORBIDDEN' })
+    const options = { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: 'other' }
+    await expect(consumer({ ...options, consumer: 'nobody' }, () => undefined)).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
+    await expect(consumer({ ...options, stream: 'nowhere' }, () => undefined)).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
+    await shop.send({ subject, content: 'still alive' })
+  })
+
+  it('end the consumer when the stream’s consumer is deleted', async () => {
+    const { name, dead } = await scene.stream()
+    await using listening = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead },
+      () => undefined,
+    )
+    const own = await (await scene.open()).open()
+    await (await jetstreamManager(own)).consumers.delete(name, 'worker')
+    await own.close()
+    await expect(listening.ended).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
+  })
+
+  it('outlive a restart of the server', { timeout: 30_000 }, async () => {
+    await using own = new Scene(await startNats({ jetstream: true }))
+    const { name, subject, dead } = await own.stream()
+    const heard: string[] = []
+    await using listening = await consumer(
+      { client: await own.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead },
+      (message) => void heard.push(message.content.toString()),
+    )
+    await using shop = await producer({ client: await own.open(), identity: own.sign(), maxAttempts: 20 })
+    await shop.send({ subject, content: 'before' })
+    await own.server.restart()
+    await shop.send({ subject, content: 'after' })
+    await expect.poll(() => heard, { timeout: 15_000 }).toEqual(['before', 'after'])
+    void listening
+  })
+})
+
+describe('messages of core NATS', () => {
+  it('reach subscribers with their producer; others are published to the dead letters', async () => {
+    const heard: string[] = []
+    const letters: string[] = []
+    const own = await (await scene.open()).open()
+    own.subscribe('core.dead', {
+      callback: (_error, { data, headers }) =>
+        void letters.push(`${Buffer.from(data).toString()} ${headers?.get('portcullis-dead-letter-code')}`),
+    })
+    await own.flush()
+    await using listening = await subscriber(
+      { client: await scene.open(), subject: 'core.*.sold', guard: warehouse(), deadLetter: 'core.dead' },
+      (message, principal) => void heard.push(`${message.subject} ${principal.subject}`),
+    )
+    await using shop = await publisher({ client: await scene.open(), identity: scene.sign() })
+    await shop.publish({ subject: 'core.bikes.sold', content: 'one' })
+    own.publish('core.bikes.sold', 'unsigned')
+    await expect.poll(() => [heard, letters]).toEqual([['core.bikes.sold urn:shop'], ['unsigned ERR_CREDENTIAL_MISSING']])
+    await own.close()
+    void listening
+  })
+
+  it('ask and answer, each side proven to the other', async () => {
+    const asked = guard({
+      authenticate: signedMessages({
+        audience: 'warehouse',
+        signers: [{ issuer: 'urn:shop', keys: { publicKey: shopKeys.publicKey } }],
+        maxAgeMs: 60_000,
+      }),
+    })
+    await using answering = await subscriber(
+      { client: await scene.open(), subject: 'stock.count', guard: asked, deadLetter: 'core.dead', identity: scene.sign() },
+      (message, principal) => ({ content: `${message.content.toString()} for ${principal.subject}` }),
+    )
+    await using shop = await publisher({
+      client: await scene.open(),
+      identity: scene.sign(shopKeys.privateKey, ['nats:reply']),
+      replies: warehouse(),
+    })
+    const { message, principal } = await shop.request({ subject: 'stock.count', content: 'bikes' })
+    expect([message.content.toString(), principal?.subject]).toEqual(['bikes for urn:shop', 'urn:shop'])
+    await expect(shop.request({ subject: 'stock.nobody', content: 'bikes' })).rejects.toMatchObject({ code: 'ERR_NATS_NO_RESPONDER' })
+    await using forger = await publisher({ client: await scene.open(), identity: scene.sign(malloryKeys.privateKey), replies: anyReply })
+    await expect(forger.request({ subject: 'stock.count', content: 'bikes' })).rejects.toMatchObject({ code: 'ERR_NATS_REQUEST_REFUSED' })
+    // Somebody else answers, whom nobody knows.
+    const own = await (await scene.open()).open()
+    own.subscribe('stock.fake', { callback: (_error, asking) => void asking.respond('a lie') })
+    own.subscribe('stock.slow', { callback: () => undefined })
+    await own.flush()
+    await expect(shop.request({ subject: 'stock.fake', content: 'bikes' })).rejects.toMatchObject({ code: 'ERR_NATS_REPLY_REFUSED' })
+    await expect(shop.request({ subject: 'stock.slow', content: 'x' }, { timeoutMs: 200 })).rejects.toMatchObject({
+      code: 'ERR_NATS_UNAVAILABLE',
+    })
+    await own.close()
+    await using alone = await publisher({ client: await scene.open(), identity: scene.sign() })
+    await expect(alone.request({ subject: 'stock.count', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_REPLY_REFUSED' })
+    void answering
+  })
+
+  it('are refused at once without a permission', async () => {
+    const reader = await scene.open({ credentials: scene.as('reader', 'reader') })
+    await using shop = await publisher({ client: reader, identity: scene.sign() })
+    await expect(shop.publish({ subject: 'core.bikes.sold', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_FORBIDDEN' })
+    const options = { client: reader, guard: warehouse(), deadLetter: 'core.dead' }
+    await expect(subscriber({ ...options, subject: 'core.>' }, () => undefined)).rejects.toMatchObject({ code: 'ERR_OPTION_INVALID' })
+    await expect(subscriber({ ...options, subject: 'secret' }, () => undefined)).rejects.toMatchObject({ code: 'ERR_NATS_FORBIDDEN' })
+    await using fine = await subscriber({ ...options, subject: 'allowed' }, () => undefined)
+    void fine
+  })
+})

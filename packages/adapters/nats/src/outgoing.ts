@@ -1,0 +1,112 @@
+import {
+  checkOptions,
+  ConfigurationError,
+  messageBinding,
+  messageCallerHeader,
+  messageIdentityHeader,
+  requireFunction,
+  requireText,
+  type BoundSource,
+  type Credential,
+  type DelegatedSource,
+  type Principal,
+  type Target,
+} from '@portcullis/core'
+import type { MsgHdrs } from '@nats-io/transport-node'
+import { randomUUID } from 'node:crypto'
+import { withoutIdentity } from './danger.ts'
+import { natsErrorCodes, type NatsErrorCode } from './errors.ts'
+import { addressOf, messageIdHeader, nativeHeaders, signedForm } from './message.ts'
+
+/** A message to send. */
+export interface MessageToSend {
+  /** Without wildcards. */
+  readonly subject: string
+  readonly content: string | Uint8Array
+  /** Names that begin with `nats-` or `portcullis-` are reserved. */
+  readonly headers?: Readonly<Record<string, string>>
+  /** Default: a random one. */
+  readonly id?: string
+  /** The principal on whose behalf the producer acts; needs the option `caller`. */
+  readonly onBehalfOf?: Principal
+}
+
+/** Who signs what goes out. */
+export interface Signing {
+  /** Signs each message, so that its readers know who produced it. `withoutIdentity` of `/danger` leaves messages unsigned. */
+  readonly identity: BoundSource | typeof withoutIdentity
+  /** Yields the token of the user for whom a message is sent (`onBehalfOf`); meant for the readers as audience, and verified by them on its own. */
+  readonly caller?: DelegatedSource
+}
+
+/** A message in the form in which it goes out. */
+export interface Sealed {
+  readonly subject: string
+  readonly content: Buffer
+  readonly id: string
+  readonly headers: MsgHdrs
+}
+
+/** Makes what signs messages for one server. */
+export function sealer(
+  where: string,
+  { identity, caller }: Signing,
+  origin: string,
+): (message: MessageToSend, reply?: string) => Promise<Sealed> {
+  const sign = identity === withoutIdentity ? undefined : requireFunction<BoundSource>(`${where}: identity`, identity)
+  const target: Target = { origin, secure: true, shared: true }
+  return async (message, reply) => {
+    const { subject, content, headers = {}, id = randomUUID(), onBehalfOf } = checkMessage(message)
+    const payload = Buffer.from(content)
+    const carried: [string, string][] = [...Object.entries(headers), [messageIdHeader, id]]
+    if (sign !== undefined) {
+      const binding = messageBinding({
+        address: addressOf(subject),
+        payload,
+        id,
+        headers: signedForm(Object.entries(headers), reply),
+      })
+      carried.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
+    }
+    if (onBehalfOf !== undefined) {
+      if (caller === undefined)
+        throw new ConfigurationError(
+          'ERR_CALLER_MISSING',
+          `${where}: a message is sent on behalf of somebody, and there is no \`caller\` to get a token from.`,
+        )
+      carried.push([messageCallerHeader, textOf((await caller({ target, onBehalfOf })).credential)])
+    }
+    return { subject, content: payload, id, headers: nativeHeaders(carried) }
+  }
+}
+
+function checkMessage(message: MessageToSend): MessageToSend {
+  checkOptions<MessageToSend>('A message', message, { subject: true, content: true, headers: true, id: true, onBehalfOf: true })
+  if (!isSubject(requireText('The subject of a message', message.subject))) throw wrong('A subject holds no wildcards and no blanks.')
+  // Line ends would end a header field, and begin another one.
+  if (message.id !== undefined && /[\r\n]/.test(requireText('The id of a message', message.id))) throw wrong('An id is one line.')
+  for (const [name, value] of Object.entries(message.headers ?? {}))
+    if (
+      /^(?:nats-|nats:|portcullis-)/i.test(name) ||
+      typeof value !== 'string' ||
+      /[\r\n]/.test(value) ||
+      !/^[\x21-\x39\x3b-\x7e]+$/.test(name)
+    )
+      throw wrong(`The header "${name}" is reserved, or no line of text.`)
+  return message
+}
+
+/** Whether a text is a subject that one message can have. */
+export function isSubject(text: string): boolean {
+  return /^[^\s.*>]+(?:\.[^\s.*>]+)*$/.test(text)
+}
+
+function wrong(what: string): ConfigurationError {
+  return new ConfigurationError<NatsErrorCode>('ERR_NATS_MESSAGE', `${what} ${natsErrorCodes.ERR_NATS_MESSAGE}`)
+}
+
+function textOf(credential: Credential): string {
+  if (credential.kind === 'envelope') return credential.envelope
+  if (credential.kind === 'bearer') return credential.token.reveal()
+  throw new ConfigurationError<NatsErrorCode>('ERR_NATS_CREDENTIAL', `A credential of kind "${credential.kind}" has no form in a message.`)
+}

@@ -1,0 +1,219 @@
+import {
+  checkOptions,
+  ConfigurationError,
+  isSecurityError,
+  MessageGate,
+  requireFunction,
+  requireGuard,
+  requireNumber,
+  requireText,
+  type Anonymous,
+  type BoundSource,
+  type Guard,
+  type Principal,
+} from '@portcullis/core'
+import type { Msg, NatsConnection } from '@nats-io/transport-node'
+import { attempting } from './attempts.ts'
+import type { NatsClient } from './client.ts'
+import { endOf } from './connection.ts'
+import { dropRefused, type withoutIdentity } from './danger.ts'
+import { describe } from './describe.ts'
+import { codedAs, diagnose } from './diagnose.ts'
+import type { NatsErrorCode } from './errors.ts'
+import type { NatsConsumer } from './listener.ts'
+import { coreMessage, type NatsMessage } from './message.ts'
+import { isSubject, sealer, type MessageToSend } from './outgoing.ts'
+import { deadLetterOf, refusalOf } from './refuse.ts'
+import { sent } from './sent.ts'
+
+/** What {@link subscriber} takes. */
+export interface SubscriberOptions<P extends Principal | Anonymous = Principal> {
+  readonly client: NatsClient
+  /** May hold wildcards. */
+  readonly subject: string
+  /** The subscribers of one group share the messages. Default: each gets all; then each needs a guard with a memory of its own. */
+  readonly queue?: string
+  /** Judges every message. */
+  readonly guard: Guard<P>
+  /** The subject to which refused messages are published, with their original bytes and the reason; a stream may take them there. `dropRefused` of `/danger` publishes none. */
+  readonly deadLetter: string | typeof dropRefused
+  /** Signs what the handler answers. Needed where it answers; `withoutIdentity` of `/danger` leaves answers unsigned. */
+  readonly identity?: BoundSource | typeof withoutIdentity
+  /** How many messages may be under way at a time; what comes beyond them is dropped, and reported. Default: 1,000. */
+  readonly maxInFlight?: number
+}
+
+/** What a handler answers. */
+export type Answer = Omit<MessageToSend, 'subject'>
+
+/** Handles a message of a proven producer. What it returns is sent as the answer, where one is expected. */
+export type SubscriptionHandler<P extends Principal | Anonymous = Principal> = (
+  message: NatsMessage,
+  principal: P,
+) => Answer | void | Promise<Answer | void>
+
+// As a service that starts: about ten seconds.
+const firstAttempts = 6
+const forever = 1_000_000_000
+
+/**
+ * Subscribes by core NATS; each message is judged, the handler gets those that the guard allows with the principal who
+ * *produced* them, the others are published to the dead letters, and their requesters told no more than a status.
+ *
+ * At most once: what the server hands on while this reconnects, what is under way when it closes, and what comes while
+ * `maxInFlight` are, is gone. `consumer` reads streams, which keep. Rejects at once if the server refuses it.
+ */
+export async function subscriber<P extends Principal | Anonymous>(
+  options: SubscriberOptions<P>,
+  handler: SubscriptionHandler<P>,
+): Promise<NatsConsumer> {
+  const { client, subject, queue, guard, deadLetter, identity, maxInFlight } = settingsOf(options)
+  requireFunction('subscriber: the handler', handler)
+  const seal = identity === undefined ? undefined : sealer('subscriber', { identity }, client.origin)
+  const stop = new AbortController()
+  const ended = Promise.withResolvers<void>()
+  // Whoever does not look at it still finds the end in the audit trail.
+  ended.promise.catch(() => undefined)
+  let connection: NatsConnection | undefined
+  let underWay = 0
+  const warn = (code: NatsErrorCode, message: string, cause?: unknown): void =>
+    guard.report({ type: 'warning', protocol: 'nats', code, message, ...(cause !== undefined && { cause }) })
+
+  const gate = new MessageGate<NatsMessage, P>({
+    guard,
+    describe: (message) => describe(message, subject),
+    deadLetter: async (message, letter) => {
+      const own = connection
+      if (own === undefined) throw codedAs('ERR_NATS_CLOSED', undefined)
+      if (deadLetter !== dropRefused)
+        await sent(own, deadLetter, () => own.publish(deadLetter, message.content, { headers: deadLetterOf(message, letter) }))
+      if (message.reply !== undefined) own.publish(message.reply, '', { headers: refusalOf(letter) })
+    },
+    onPause: () => warn('ERR_NATS_UNAVAILABLE', `The subscriber of "${subject}" waits, for messages cannot be judged.`),
+  })
+
+  const handle = async (message: NatsMessage, principal: P): Promise<void> => {
+    const answer = await handler(message, principal)
+    if (message.reply === undefined || answer === undefined) return
+    if (seal === undefined)
+      throw new ConfigurationError('ERR_OPTION_MISSING', 'subscriber: the handler answers, and there is no `identity` to sign with.')
+    const { subject: to, content, headers } = await seal({ ...answer, subject: message.reply })
+    connection?.publish(to, content, { headers })
+  }
+  const receive = async (native: Msg): Promise<void> => {
+    if (underWay >= maxInFlight)
+      return warn('ERR_NATS_HANDLER', `More than ${maxInFlight} messages of "${subject}" are under way; one was dropped.`)
+    underWay++
+    try {
+      await gate.pass(coreMessage(native), handle)
+    } catch (error) {
+      if (!stop.signal.aborted && !isSecurityError(error, 'ERR_ABORTED'))
+        warn('ERR_NATS_HANDLER', `The handler of "${subject}" threw.`, error)
+    } finally {
+      underWay--
+    }
+  }
+  const open = async (): Promise<void> => {
+    const own = await client.open()
+    const failed = Promise.withResolvers<never>()
+    failed.promise.catch(() => undefined)
+    const subscription = own.subscribe(subject, {
+      ...(queue !== undefined && { queue }),
+      callback: (error, native) => {
+        // The server does not permit it, now or after a change of what this user may.
+        if (error === null) void receive(native)
+        else {
+          failed.reject(error)
+          over(error)
+        }
+      },
+    })
+    const over = (why: unknown): void => {
+      if (connection !== own) return
+      connection = undefined
+      subscription.unsubscribe()
+      void own.close().catch(() => undefined)
+      void again(why).catch(end)
+    }
+    try {
+      await Promise.race([own.flush(), failed.promise])
+    } catch (error) {
+      await own.close().catch(() => undefined)
+      throw diagnose(error)
+    }
+    connection = own
+    void endOf(own).then((error) => over(error ?? codedAs('ERR_NATS_UNAVAILABLE', undefined)))
+  }
+  const again = async (error: unknown): Promise<void> => {
+    const cause = diagnose(error)
+    if (cause.family !== 'unavailable') throw cause
+    warn(cause.code as NatsErrorCode, `The subscriber of "${subject}" connects anew.`, cause)
+    const reopen = async (): Promise<void> => {
+      if (!stop.signal.aborted) await open()
+    }
+    await attempting(forever, reopen, stop.signal)
+    if (stop.signal.aborted) await close()
+  }
+  const end = (error: unknown): void => {
+    if (stop.signal.aborted) return
+    const { code } = diagnose(error)
+    guard.report({ type: 'sessionEnded', protocol: 'nats', code, message: `The subscriber of "${subject}" has ended.`, cause: error })
+    ended.reject(error)
+    void close()
+  }
+  const close = async (): Promise<void> => {
+    stop.abort()
+    gate.close()
+    const last = connection
+    connection = undefined
+    await last?.flush().catch(() => undefined)
+    await last?.close().catch(() => undefined)
+    ended.resolve()
+  }
+
+  try {
+    await attempting(firstAttempts, open)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { ended: ended.promise, close, [Symbol.asyncDispose]: close }
+}
+
+function settingsOf<P extends Principal | Anonymous>(
+  options: SubscriberOptions<P>,
+): Pick<SubscriberOptions<P>, 'queue' | 'identity'> & Required<Omit<SubscriberOptions<P>, 'queue' | 'identity'>> {
+  checkOptions<SubscriberOptions<P>>('subscriber', options, {
+    client: true,
+    subject: true,
+    queue: true,
+    guard: true,
+    deadLetter: true,
+    identity: true,
+    maxInFlight: true,
+  })
+  const { client, subject, queue, deadLetter, identity, maxInFlight = 1_000 } = options
+  const guard = requireGuard('subscriber', options.guard)
+  requireText('subscriber: subject', subject)
+  if (queue !== undefined) requireText('subscriber: queue', queue)
+  requireNumber('subscriber: maxInFlight', maxInFlight, { min: 1, max: 1_000_000 })
+  if (deadLetter !== dropRefused && (!isSubject(requireText('subscriber: deadLetter', deadLetter)) || matches(subject, deadLetter)))
+    throw new ConfigurationError('ERR_OPTION_INVALID', 'subscriber: deadLetter is a subject without wildcards that is not subscribed to.')
+  return {
+    client,
+    subject,
+    guard,
+    deadLetter,
+    maxInFlight,
+    ...(queue !== undefined && { queue }),
+    ...(identity !== undefined && { identity }),
+  }
+}
+
+/** Whether a subscription with wildcards takes a subject. */
+function matches(pattern: string, subject: string): boolean {
+  const [wanted, had] = [pattern.split('.'), subject.split('.')]
+  const open = wanted.at(-1) === '>'
+  if (open ? had.length < wanted.length : had.length !== wanted.length) return false
+  return wanted.every((token, at) => token === '*' || (open && at === wanted.length - 1) || token === had[at])
+}
