@@ -21,10 +21,13 @@ async function serveWith(...clients: [StsClient, ...StsClient[]]): Promise<Scene
 
 describe('a secret', () => {
   it('may be known by its hash', async () => {
-    const { token } = await serveWith({ id: 'shop', secret: { hash: await hashPassword('some secret of the shop') }, ...rights })
-    expect((await token(form, basic('shop', 'some secret of the shop'))).status).toBe(200)
-    expect((await token(form, basic('shop', 'some secret of the shop'))).status).toBe(200)
-    expect(await token(form, basic('shop', 'some secret of the shoq'))).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
+    const served = await serveWith({ id: 'shop', secret: { hash: await hashPassword('some secret of the shop') }, ...rights })
+    expect((await served.token(form, basic('shop', 'some secret of the shop'))).status).toBe(200)
+    expect((await served.token(form, basic('shop', 'some secret of the shop'))).status).toBe(200)
+    expect(await served.token(form, basic('shop', 'some secret of the shoq'))).toMatchObject({
+      status: 401,
+      body: { error: 'invalid_client' },
+    })
   })
 
   it('may be known by a store, for that client alone', async () => {
@@ -35,17 +38,17 @@ describe('a secret', () => {
         { username: 'till', password: await hashPassword('some secret of the till') },
       ],
     })
-    const { token } = await serveWith({ id: 'shop', secret: store, ...rights }, { id: 'till', secret: store, ...rights })
-    expect((await token(form, basic('shop', 'some secret of the shop'))).status).toBe(200)
-    expect((await token(form, basic('till', 'some secret of the till'))).status).toBe(200)
-    expect((await token(form, basic('till', 'some secret of the shop'))).status).toBe(401)
+    const served = await serveWith({ id: 'shop', secret: store, ...rights }, { id: 'till', secret: store, ...rights })
+    expect((await served.token(form, basic('shop', 'some secret of the shop'))).status).toBe(200)
+    expect((await served.token(form, basic('till', 'some secret of the till'))).status).toBe(200)
+    expect((await served.token(form, basic('till', 'some secret of the shop'))).status).toBe(401)
   })
 
   it('may hold every character, encoded as RFC 6749 section 2.3.1 says', async () => {
     const odd = 'a+b%c:d&e=f ü/12345'
-    const { token } = await serveWith({ id: 'shop & co', secret: secret('a+b%c:d&e=f /12345'), ...rights })
-    expect((await token(form, basic('shop & co', 'a+b%c:d&e=f /12345'))).status).toBe(200)
-    expect((await token(form, basic('shop & co', odd))).status).toBeGreaterThanOrEqual(400)
+    const served = await serveWith({ id: 'shop & co', secret: secret('a+b%c:d&e=f /12345'), ...rights })
+    expect((await served.token(form, basic('shop & co', 'a+b%c:d&e=f /12345'))).status).toBe(200)
+    expect((await served.token(form, basic('shop & co', odd))).status).toBeGreaterThanOrEqual(400)
   })
 })
 
@@ -60,25 +63,25 @@ describe('an assertion', () => {
   }
 
   it('proves the client, once', async () => {
-    const scene = await serveWith(client)
-    const signed = await assertion(scene)
-    expect((await scene.token(signed, {})).status).toBe(200)
-    expect((await scene.token(signed, {})).body).toMatchObject({ error: 'invalid_client' })
-    expect((await scene.token(await assertion(scene, { aud: scene.sts.issuer }), {})).status).toBe(200)
+    const served = await serveWith(client)
+    const signed = await assertion(served)
+    expect((await served.token(signed, {})).status).toBe(200)
+    expect((await served.token(signed, {})).body).toMatchObject({ error: 'invalid_client' })
+    expect((await served.token(await assertion(served, { aud: served.sts.issuer }), {})).status).toBe(200)
   })
 
   it('is refused with another key, for somebody else, or by another issuer', async () => {
-    const scene = await serveWith(client)
+    const served = await serveWith(client)
     const other = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
-    expect((await scene.token(await assertion(scene, {}, other), {})).status).toBe(401)
-    expect((await scene.token(await assertion(scene, { aud: 'https://elsewhere.example' }), {})).status).toBe(401)
-    expect((await scene.token(await assertion(scene, { iss: 'till' }), {})).status).toBe(401)
+    expect((await served.token(await assertion(served, {}, other), {})).status).toBe(401)
+    expect((await served.token(await assertion(served, { aud: 'https://elsewhere.example' }), {})).status).toBe(401)
+    expect((await served.token(await assertion(served, { iss: 'till' }), {})).status).toBe(401)
   })
 
   it('is not gone round by a secret or by nothing', async () => {
-    const scene = await serveWith(client)
-    expect((await scene.token(form, basic('shop', 'whatever it is'))).status).toBe(401)
-    expect((await scene.token({ ...form, client_id: 'shop' }, {})).status).toBe(401)
+    const served = await serveWith(client)
+    expect((await served.token(form, basic('shop', 'whatever it is'))).status).toBe(401)
+    expect((await served.token({ ...form, client_id: 'shop' }, {})).status).toBe(401)
   })
 })
 
@@ -86,18 +89,18 @@ describe('a certificate', () => {
   const client: StsClient = { id: 'shop', certificate: { dns: 'shop.localhost' }, tokens: 'certificate', ...rights }
 
   async function asked(
-    scene: Scene,
+    to: Scene,
     name: string | undefined,
     more: Readonly<Record<string, string>> = { client_id: 'shop' },
   ): Promise<Answer> {
-    const url = scene.sts.tokenEndpoint
-    const bundle = name === undefined ? scene.tls.client : await scene.tls.clientFor(name)
+    const url = to.sts.tokenEndpoint
+    const bundle = name === undefined ? to.tls.client : await to.tls.clientFor(name)
     return ask(url, { ...secureClientOptions(bundle, { host: 'localhost' }), agent: false }, { ...form, ...more })
   }
 
   it('proves the client that it names, and binds its tokens', async () => {
-    const scene = await serveWith(client)
-    const { status, body } = await asked(scene, 'shop')
+    const served = await serveWith(client)
+    const { status, body } = await asked(served, 'shop')
     expect(status).toBe(200)
     expect(claimsOf(body['access_token'])).toMatchObject({ cnf: { 'x5t#S256': expect.any(String) } })
     const subject = await serveWith({ ...client, certificate: { subject: 'CN=shop' } })
@@ -105,16 +108,16 @@ describe('a certificate', () => {
   })
 
   it('is refused with another name, and missing', async () => {
-    const scene = await serveWith(client)
-    expect(await asked(scene, 'till')).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
-    expect(await asked(scene, undefined)).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
+    const served = await serveWith(client)
+    expect(await asked(served, 'till')).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
+    expect(await asked(served, undefined)).toMatchObject({ status: 401, body: { error: 'invalid_client' } })
   })
 
   it('binds the tokens of a client that proves itself otherwise', async () => {
-    const scene = await serveWith({ id: 'shop', secret: secret('a secret of the shop'), tokens: 'certificate', ...rights })
+    const served = await serveWith({ id: 'shop', secret: secret('a secret of the shop'), tokens: 'certificate', ...rights })
     const proof = { client_id: 'shop', client_secret: 'a secret of the shop' }
-    expect((await asked(scene, undefined, proof)).body).toMatchObject({ error: 'invalid_grant' })
-    expect(claimsOf((await asked(scene, 'any', proof)).body['access_token'])).toHaveProperty('cnf')
+    expect((await asked(served, undefined, proof)).body).toMatchObject({ error: 'invalid_grant' })
+    expect(claimsOf((await asked(served, 'any', proof)).body['access_token'])).toHaveProperty('cnf')
   })
 })
 

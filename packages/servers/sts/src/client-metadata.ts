@@ -1,4 +1,4 @@
-import type { AllClientMetadata } from 'oidc-provider'
+import type { ClientMetadata } from 'oidc-provider'
 import { randomBytes } from 'node:crypto'
 import type { ClientEntry, StsCertificateName } from './clients.ts'
 import { grantTypes, type StsGrant } from './grants/grant.ts'
@@ -15,7 +15,7 @@ const certificateProperties: Readonly<Record<keyof StsCertificateName, string>> 
 }
 
 /** A client in the words of the library. Which grants it may use is judged by the grants, which have the right error for it. */
-export function metadataOf(client: ClientEntry, grants: ReadonlySet<StsGrant>): AllClientMetadata {
+export function metadataOf(client: ClientEntry, grants: ReadonlySet<StsGrant>): ClientMetadata {
   return {
     client_id: client.id,
     grant_types: [...grants].map((grant) => grantTypes[grant]),

@@ -23,6 +23,8 @@ export const routes = {
 export interface ConfigurationInit {
   readonly service: Pick<Service, 'audiences' | 'client' | 'resource' | 'channelOf' | 'refreshLifetimeSeconds'>
   readonly ring: KeyRing
+  /** Clients that do not change; the others are looked up for each request. */
+  readonly listed: readonly ClientEntry[]
   readonly state: StsState
   readonly grants: ReadonlySet<StsGrant>
   readonly dpopNonceSecret: Secret | undefined
@@ -49,6 +51,7 @@ export function configurationOf(init: ConfigurationInit): Configuration {
   const algorithms = [...new Set(ring.signing.map(({ algorithm }) => algorithm))]
   return {
     adapter: (model: string) => (model === 'Client' ? clientAdapter(service, init.grants) : new StateAdapter(model, state)),
+    clients: init.listed.map((client) => metadataOf(client, init.grants)),
     jwks: privateSet(ring),
     // Clients have an algorithm for ID tokens, which are never issued; it must be one that there is a key for.
     clientDefaults: { grant_types: [], response_types: [], id_token_signed_response_alg: algorithms[0] } as NonNullable<
@@ -75,7 +78,11 @@ export function configurationOf(init: ConfigurationInit): Configuration {
       },
       introspection: {
         enabled: true,
-        allowedPolicy: async (_context, client, token) => mayIntrospect(await service.client(client.clientId), token),
+        allowedPolicy: async (_context, { clientId }, token) => {
+          // What was issued to a client that is gone is worth nothing any more.
+          const holder = token.clientId === undefined ? undefined : await service.client(token.clientId)
+          return holder !== undefined && mayIntrospect(await service.client(clientId), token)
+        },
       },
       revocation: { enabled: true, allowedPolicy: mayRevoke },
       mTLS: {

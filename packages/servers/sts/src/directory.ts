@@ -8,7 +8,7 @@ import { TemporarilyUnavailable } from './refusal.ts'
 export interface ClientLookUp {
   find(id: string): Promise<ClientEntry | undefined>
   /** Those that are listed. */
-  readonly listed: readonly string[]
+  readonly listed: readonly ClientEntry[]
 }
 
 /** Checks the clients, at once where they are listed. */
@@ -23,7 +23,7 @@ export function clientLookUp(clients: StsOptions['clients'], abilities: Abilitie
       throw new ConfigurationError<StsErrorCode>('ERR_STS_CLIENT_DUPLICATE', `There are two clients "${entry.id}".`)
     entries.set(entry.id, entry)
   }
-  return { listed: [...entries.keys()], find: (id) => Promise.resolve(entries.get(id)) }
+  return { listed: [...entries.values()], find: (id) => Promise.resolve(entries.get(id)) }
 }
 
 const checked = new WeakMap<StsClient, ClientEntry>()

@@ -9,7 +9,6 @@ export const stsErrorCodes = {
   ERR_STS_KEYS_REQUIRED: 'Several instances share one state, and each would sign with keys that the others do not publish.',
   ERR_STS_STATE_FAILING: 'The store of tokens does not answer, or refuses.',
   ERR_STS_STATE_FULL: 'The store of tokens has no room; nothing was forgotten to make some.',
-  ERR_STS_REFUSED: 'A request was refused; `error` holds the registered code that its sender was told.',
 } as const satisfies Record<`ERR_STS_${string}`, string>
 
 /** One of the keys of {@link stsErrorCodes}. */

@@ -121,10 +121,10 @@ export async function killWhileBusy(
     if (++answers === answersBefore) killed = instance.kill()
     return tokens
   }
-  const client = async (patient: boolean): Promise<void> => {
+  const client = async (refreshes: number): Promise<void> => {
     for (;;) {
       let tokens = answered(await instance.login())
-      for (let times = 0; !patient && times < 3; times++) {
+      for (let times = 0; times < refreshes; times++) {
         const { status, body } = await instance.refresh(tokens.refresh)
         if (status !== 200) return
         tokens = answered({ access: String(body['access_token']), refresh: String(body['refresh_token']) })
@@ -133,7 +133,7 @@ export async function killWhileBusy(
       refresh.push(tokens.refresh)
     }
   }
-  await Promise.allSettled(Array.from({ length: clients }, (_, at) => client(at % 2 === 0)))
+  await Promise.allSettled(Array.from({ length: clients }, (_, at) => client(at % 2 === 0 ? 0 : 3)))
   await killed
   return { access, refresh }
 }

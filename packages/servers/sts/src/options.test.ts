@@ -2,7 +2,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { secret } from '@portcullis/core'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createSts, memoryState, type StsOptions } from './index.ts'
+import { createSts, memoryState, type StsClient, type StsOptions } from './index.ts'
+import { alicePassword, basic, scene, shopSecret, stockSecret } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 beforeAll(async () => {
@@ -84,7 +85,6 @@ describe('createSts refuses', () => {
 
 describe('a look-up of clients', () => {
   it('is asked for each request, and an outage of it is one of the service', async () => {
-    const { scene, basic, shopSecret } = await import('./service.test-support.ts')
     let clients: StsOptions['clients'] = (id) => (id === 'shop' ? { ...client, secret: secret(shopSecret), scopes: ['read'] } : undefined)
     await using at = await scene({ clients: (id) => (clients as (id: string) => never)(id) })
     const form = { grant_type: 'client_credentials' }
@@ -96,5 +96,22 @@ describe('a look-up of clients', () => {
     expect(await at.token(form, basic('shop', shopSecret))).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } })
     clients = () => ({ ...client, id: 'SHOP' })
     expect((await at.token(form, basic('shop', shopSecret))).status).toBe(401)
+  })
+  it('ends the tokens of a client that is gone', async () => {
+    let isThere = true
+    const shopClient: StsClient = {
+      id: 'shop',
+      secret: secret(shopSecret),
+      grants: ['password', 'refresh_token'],
+      audiences: ['stock'],
+      scopes: ['read'],
+    }
+    const stockClient: StsClient = { id: 'stock', secret: secret(stockSecret), serves: ['stock'] }
+    await using at = await scene({ clients: (id) => (id === 'stock' ? stockClient : isThere && id === 'shop' ? shopClient : undefined) })
+    const { body } = await at.token({ grant_type: 'password', username: 'alice', password: alicePassword })
+    expect((await at.introspect(String(body['access_token']))).body).toMatchObject({ active: true })
+    isThere = false
+    expect((await at.introspect(String(body['access_token']))).body).toEqual({ active: false })
+    expect((await at.token({ grant_type: 'refresh_token', refresh_token: String(body['refresh_token']) })).status).toBe(401)
   })
 })

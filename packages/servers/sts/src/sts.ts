@@ -97,6 +97,7 @@ export async function createSts(options: StsOptions): Promise<Sts> {
       const configuration = configurationOf({
         service,
         ring: keys,
+        listed: clients.listed,
         state,
         grants,
         dpopNonceSecret: options.dpopNonceSecret,
@@ -112,7 +113,7 @@ export async function createSts(options: StsOptions): Promise<Sts> {
   }
   try {
     const made = started()
-    for (const id of clients.listed) await made.engine.check(id)
+    for (const { id } of clients.listed) await made.engine.check(id)
     rotation = made
   } catch (cause) {
     await listener.close({ graceMs: 0 })
