@@ -73,11 +73,12 @@ export async function kafkaScene({ sessionMs }: { readonly sessionMs?: number } 
     credentials: () => used.size,
     open: (library: Library) => clients[library]({ brokers, tls, sasl: presenting, ...(sessionMs !== undefined && { sessionMs }) }),
     identity: messageSigner({ issuer: 'urn:shop', key: { privateKey }, audience, targets: [origin] }),
-    signatures: () =>
+    signatures: (verifyOn: 'threadPool' | 'eventLoop' = 'threadPool') =>
       signedMessages({
         audience,
         signers: [{ issuer: 'urn:shop', keys: { publicKey }, scopes: ['orders:publish'] }],
         maxAgeMs: 86_400_000,
+        verifyOn,
       }),
     async topics(names: readonly string[], partitions = 1): Promise<void> {
       const admin = new Admin({ clientId: 'admin', bootstrapBrokers: [...brokers], ...ssl(tls), ...sasl({ ...presenting, origin }) })

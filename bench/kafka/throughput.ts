@@ -1,8 +1,8 @@
 import { Consumer, Producer } from '@platformatic/kafka'
-import { consumer, guard, producer, scope } from '@portcullis/kafka'
+import type { Anonymous, Guard, Principal } from '@portcullis/core'
+import { consumer, everyone, guard, producer, type ConsumerOptions, type KafkaConsumer } from '@portcullis/kafka'
 import { withoutIdentity } from '@portcullis/kafka/danger'
 import { sasl, ssl } from '@portcullis/kafka/platformatic'
-import { everyone } from '@portcullis/core'
 import type { RunOptions, Table } from '../table.ts'
 import { kafkaScene } from './scene.ts'
 
@@ -27,7 +27,7 @@ export async function run({ quick }: RunOptions): Promise<Table> {
   }
   const rows: (string | number)[][] = []
   try {
-    await scene.topics(['bare', 'unsigned', 'signed', 'dead'])
+    await scene.topics(['bare', 'unsigned', 'signed', 'signed2', 'dead'])
     const client = await scene.open('platformatic')
 
     const bareProducer = new Producer({ ...base, acks: -1 })
@@ -46,14 +46,10 @@ export async function run({ quick }: RunOptions): Promise<Table> {
     await bareConsumer.close(true)
     rows.push(['@platformatic/kafka alone', bareSent, bareHandled])
 
-    for (const [name, topic, identity, judge] of [
-      ['@portcullis/kafka, unsigned', 'unsigned', withoutIdentity, guard({ authenticate: everyone() })],
-      [
-        '@portcullis/kafka, signed (ES256)',
-        'signed',
-        scene.identity,
-        guard({ authenticate: scene.signatures(), authorize: scope('orders:publish') }),
-      ],
+    for (const [name, topic, identity, judged] of [
+      ['@portcullis/kafka, unsigned', 'unsigned', withoutIdentity, by(guard({ authenticate: everyone() }))],
+      ['@portcullis/kafka, signed (ES256)', 'signed', scene.identity, by(guard({ authenticate: scene.signatures() }))],
+      ["the same, verifyOn: 'eventLoop'", 'signed2', scene.identity, by(guard({ authenticate: scene.signatures('eventLoop') }))],
     ] as const) {
       const sending = await producer({ client, identity })
       await sending.send({ topic, value: 'first' })
@@ -64,10 +60,11 @@ export async function run({ quick }: RunOptions): Promise<Table> {
       const done = Promise.withResolvers<void>()
       let handled = 0
       let startedAt = 0
-      const receiving = await consumer({ client, group: topic, topics: [topic], guard: judge, deadLetter: 'dead' }, () => {
+      const handle = (): void => {
         if (handled++ === 0) startedAt = performance.now()
         if (handled > count) done.resolve()
-      })
+      }
+      const receiving = await judged({ client, group: topic, topics: [topic], deadLetter: 'dead' }, handle)
       await done.promise
       const perSecond = Math.round((count * 1_000) / (performance.now() - startedAt))
       await receiving.close()
@@ -83,4 +80,10 @@ export async function run({ quick }: RunOptions): Promise<Table> {
     columns: ['', 'sent / s', 'handled / s'],
     rows,
   }
+}
+
+type Consuming = (options: Omit<ConsumerOptions, 'guard'>, handle: () => void) => Promise<KafkaConsumer>
+
+function by<P extends Principal | Anonymous>(judge: Guard<P>): Consuming {
+  return (options, handle) => consumer({ ...options, guard: judge }, handle)
 }
