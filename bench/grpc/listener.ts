@@ -45,7 +45,7 @@ export async function run({ quick }: RunOptions): Promise<Table[]> {
         { name: 'grpc-js, once more', kind: 'bare' },
         { name: 'serve, JWT and scope', kind: 'jwt', goal: 0.95 },
       ],
-      { ...common, path: paths.follow, perWindow: 40, messages: messagesPerStream },
+      { ...common, path: paths.follow, perWindow: 16, messages: messagesPerStream },
       quick ? 15 : 100,
     )
     const way =

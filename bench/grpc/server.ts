@@ -25,7 +25,7 @@ export interface CostMessage {
 /** The issuer of the tokens, and whom they are for. */
 export const facts = { issuer: 'https://issuer.localhost', audience: 'texts' } as const
 /** The messages of each stream. */
-export const messagesPerStream = 100
+export const messagesPerStream = 1_000
 /** The paths of the two methods. */
 export const paths = { say: '/bench.Texts/say', follow: '/bench.Texts/follow' } as const
 

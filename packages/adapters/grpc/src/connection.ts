@@ -2,7 +2,7 @@ import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Clock, PeerChannel } from '@portcullis/core'
 import type { ServerTlsBundle } from '@portcullis/tls'
 import type { TLSSocket } from 'node:tls'
-import { channelOf } from './describe.ts'
+import { channelOf, ReadCredentials } from './describe.ts'
 import type { GuardedCall } from './guarded-call.ts'
 
 /** The address of a connection, as {@link ServerInterceptingCallInterface.getConnectionInfo} tells it. */
@@ -15,6 +15,7 @@ const lastWordMs = 10_000
 export class Connection {
   readonly streams = new Set<GuardedCall>()
   readonly ends: Ends
+  readonly credentials = new ReadCredentials()
   /** Those that can be renewed, by the name that the client gave them. */
   readonly named = new Map<string, GuardedCall>()
   readonly #socket: TLSSocket

@@ -33,14 +33,32 @@ export function channelOf(socket: TLSSocket, tls: ServerTlsBundle): PeerChannel 
   }
 }
 
+// A client has a token or two at a time; a proxy puts the calls of many clients on one connection.
+const maxRemembered = 16
+
+/**
+ * What was read of the authorization metadata of one connection, so that a client's next call costs no second reading
+ * and mechanisms meet the same text again. The table of HTTP/2's own header compression keeps it as long (RFC 7541).
+ */
+export class ReadCredentials {
+  readonly #known = new Map<string, Credential>()
+
+  read(value: string): Credential {
+    const known = this.#known.get(value)
+    if (known !== undefined) return known
+    const credential = parseAuthorization(value)
+    if (this.#known.size >= maxRemembered) this.#known.clear()
+    this.#known.set(value, credential)
+    return credential
+  }
+}
+
 /** Everything that was presented, one credential for each value, unjudged. */
-export function credentialsOf(metadata: Metadata, carriers: Carriers): readonly Credential[] {
+export function credentialsOf(metadata: Metadata, carriers: Carriers, before: ReadCredentials): readonly Credential[] {
   const credentials: Credential[] = []
-  const values = metadata.get('authorization')
-  if (values.length > 0) {
+  for (const value of metadata.get('authorization')) {
     const [proof, ...more] = metadata.get('dpop')
-    for (const value of values)
-      credentials.push(parseAuthorization(String(value), proof === undefined || more.length > 0 ? undefined : String(proof)))
+    credentials.push(proof === undefined || more.length > 0 ? before.read(String(value)) : parseAuthorization(String(value), String(proof)))
   }
   for (const name in carriers) {
     for (const value of metadata.get(name)) credentials.push(inCarrier(name, carriers[name], String(value)))

@@ -144,7 +144,7 @@ export class GuardedCall implements ServerInterceptingCallInterface, Listener {
     // A proof covers the address that it was sent to, which is the renewal's.
     const facts = { ...this.#route.facts, binding }
     const decision = await this.#session.reauthenticate(
-      describe(facts, this.#connection.channel, credentialsOf(metadata, this.#settings.carriers)),
+      describe(facts, this.#connection.channel, credentialsOf(metadata, this.#settings.carriers, this.#connection.credentials)),
     )
     if (this.#session.ended !== undefined) return undefined
     if (decision.outcome === 'allow') remember(this.#route.guard, this.#metadata, decision.principal)
@@ -160,7 +160,7 @@ export class GuardedCall implements ServerInterceptingCallInterface, Listener {
     const { guard, facts } = this.#route
     let request: AccessRequest
     try {
-      request = describe(facts, this.#connection.channel, credentialsOf(metadata, this.#settings.carriers))
+      request = describe(facts, this.#connection.channel, credentialsOf(metadata, this.#settings.carriers, this.#connection.credentials))
     } catch {
       // The certificate does not hold any more; the bundle has told its subscribers why.
       return this.#refuse({ ...refusals.invalid })

@@ -5,6 +5,7 @@ import { Client, Metadata, status, type Server } from '@grpc/grpc-js'
 import { ReflectionService } from '@grpc/reflection'
 import * as protoLoader from '@grpc/proto-loader'
 import { HealthImplementation, service as healthService } from 'grpc-health-check'
+import { manualClock } from '@portcullis/core/testing'
 import { describe, expect, it } from 'vitest'
 import { client, everyone, guard, principalOf, serve, service, StatusError, type ServeOptions, type Service } from './index.ts'
 import { development as tls, guarding, heard, refusal, source, stub, textMethod, texts, token } from './text-service.test-support.ts'
@@ -163,6 +164,61 @@ describe('the listener', () => {
     expect(await refusal((await at.as(undefined)).say('hello', metadata))).toBe('UNAUTHENTICATED The credential cannot be read.')
   })
 
+  it('takes no second value of a key for a part of the first', async () => {
+    await using at = await setUp({ carriers: { 'x-key': 'apiKey' } })
+    const say = async (value: string): Promise<string> => {
+      const metadata = new Metadata()
+      metadata.set('x-key', value)
+      return refusal((await at.as(undefined)).say('hello', metadata))
+    }
+    expect(await say('one')).toBe('UNAUTHENTICATED A credential is needed.')
+    expect(await say('one, two')).toBe('UNAUTHENTICATED The credential cannot be read.')
+  })
+
+  it('judges every call of a connection by what that call presents', async () => {
+    await using at = await setUp()
+    const nobody = await at.as(undefined)
+    const say = (text: string): Promise<string> => {
+      const metadata = new Metadata()
+      metadata.set('authorization', `Bearer ${text}`)
+      return nobody.say('hello', metadata)
+    }
+    const subjects = Array.from({ length: 40 }, (_, index) => `s${'abcdefghij'.charAt(index % 10)}${'abcdefghij'.charAt(index / 10)}`)
+    for (const subject of [...subjects, ...subjects]) expect(await say(token(subject))).toBe(`hello, ${subject}`)
+    expect(await refusal(say('nonsense'))).toMatch(/^UNAUTHENTICATED/)
+    expect(await refusal(nobody.say())).toMatch(/^UNAUTHENTICATED/)
+    at.revoke('saa')
+    expect(await refusal(say(token('saa')))).toMatch(/^UNAUTHENTICATED/)
+  })
+
+  it('delivers nothing between the expiry and the timer that ends the stream', async () => {
+    const setting = guarding()
+    const definition = { follow: textMethod('/test.Clock/follow', false, true) }
+    let push = (_text: string): unknown => undefined
+    const news = service({
+      definition,
+      guard: setting.guard,
+      handlers: {
+        follow(call) {
+          push = (text) => call.write(text)
+          call.write('first')
+        },
+      },
+    })
+    await using at = await setUp({ guard: setting.guard, services: [news] })
+    const alice = await at.as(token('alice', '', new Date(setting.clock.now() + 60_000)))
+    const { requestSerialize, responseDeserialize } = definition.follow
+    const { received, ended } = heard(
+      alice.native.makeServerStreamRequest(definition.follow.path, requestSerialize, responseDeserialize, 'x'),
+    )
+    await expect.poll(() => received).toEqual(['first'])
+    // The clock is set; no timer has run.
+    setting.clock.step(setting.clock.now() + 60_000)
+    push('late')
+    expect((await ended).code).toBe(status.UNAUTHENTICATED)
+    expect(received).toEqual(['first'])
+  })
+
   it('puts the challenge into the trailers, and no internals anywhere', async () => {
     await using at = await setUp()
     const say = async (text: string | undefined): Promise<unknown> =>
@@ -188,6 +244,7 @@ describe('the listener', () => {
     expect(final).toMatchObject({ code: status.UNAUTHENTICATED, details: 'The credential has expired.' })
     expect(final.metadata.get('www-authenticate')).toEqual(['Bearer error="invalid_token"'])
     await expect.poll(() => at.clock.pending).toBe(0)
+    expect(at.seen.over).toEqual([name])
     await expect.poll(() => at.events.map(({ type }) => type)).toContain('sessionWarning')
   })
 
@@ -223,9 +280,11 @@ describe('the listener', () => {
   })
 
   it('leaves a stream that is open to everyone alone', async () => {
-    const open = guard({ authenticate: everyone() })
+    const clock = manualClock()
+    const open = guard({ authenticate: everyone(), clock })
     const definition = { follow: textMethod('/test.Open/follow', false, true) }
     await using at = await setUp({
+      maxSessionMs: 1_000,
       services: [service({ definition, guard: open, handlers: { follow: (call, principal) => void call.write(principal.kind) } })],
     })
     const { requestSerialize, responseDeserialize } = definition.follow
@@ -233,6 +292,9 @@ describe('the listener', () => {
       (await at.as(undefined)).native.makeServerStreamRequest('/test.Open/follow', requestSerialize, responseDeserialize, 'x'),
     )
     await expect.poll(() => received).toEqual(['anonymous'])
+    clock.advance(86_400_000)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect(call.destroyed).toBe(false)
     call.cancel()
   })
 
