@@ -100,7 +100,7 @@ class Live {
       // The library sees a refused client certificate as a server that does not answer.
       if (meant.code !== 'ERR_NATS_UNAVAILABLE') throw meant
       for (const server of servers) {
-        const found = await probe(server, pieces.tls)
+        const found = await probe(server, pieces.tls, timeoutMs)
         if (found !== undefined && diagnose(found).family !== 'unavailable') throw diagnose(found)
       }
       throw meant
@@ -216,8 +216,8 @@ class Live {
 
   /** Why it does not come back. */
   async #ask(connection: NatsConnection): Promise<void> {
-    const { pieces, servers, onWarning } = this.#opening
-    const found = await probe(servers[0], pieces.tls)
+    const { pieces, servers, timeoutMs, onWarning } = this.#opening
+    const found = await probe(servers[0], pieces.tls, timeoutMs)
     if (found === undefined || connection.isClosed() || this.#attempt === 0) return
     const meant = diagnose(found)
     onWarning?.(meant)

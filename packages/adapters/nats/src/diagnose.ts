@@ -68,9 +68,10 @@ const classes: ReadonlyMap<string, NatsErrorCode> = new Map([
   ['DrainingConnectionError', 'ERR_NATS_CLOSED'],
 ])
 
-const words: Readonly<Partial<Record<NatsErrorCode, readonly string[]>>> = {
-  ERR_NATS_HOST_NAME: ['ERR_TLS_HOST_NAME', 'ERR_TLS_CERT_ALTNAME_INVALID'],
-  ERR_NATS_SERVER_UNTRUSTED: [
+const words: readonly (readonly [NatsErrorCode, ...string[]])[] = [
+  ['ERR_NATS_HOST_NAME', 'ERR_TLS_HOST_NAME', 'ERR_TLS_CERT_ALTNAME_INVALID'],
+  [
+    'ERR_NATS_SERVER_UNTRUSTED',
     'ERR_TLS_SERVER_UNTRUSTED',
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
     'UNABLE_TO_GET_ISSUER_CERT',
@@ -84,7 +85,8 @@ const words: Readonly<Partial<Record<NatsErrorCode, readonly string[]>>> = {
     'INVALID_CA',
     'INVALID_PURPOSE',
   ],
-  ERR_NATS_CERTIFICATE_REFUSED: [
+  [
+    'ERR_NATS_CERTIFICATE_REFUSED',
     'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
     'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
     'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE',
@@ -96,11 +98,11 @@ const words: Readonly<Partial<Record<NatsErrorCode, readonly string[]>>> = {
     'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
     'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
   ],
-  ERR_NATS_TLS_MISMATCH: ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST'],
-}
+  ['ERR_NATS_TLS_MISMATCH', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST'],
+]
 
 const socketWords: ReadonlyMap<string, NatsErrorCode> = new Map(
-  (Object.entries(words) as [NatsErrorCode, readonly string[]][]).flatMap(([code, list]) => list.map((word) => [word, code] as const)),
+  words.flatMap(([code, ...list]) => list.map((word) => [word, code] as const)),
 )
 
 const families: Readonly<Record<NatsErrorCode, new (code: NatsErrorCode, init: { message: string; cause: unknown }) => SecurityError>> = {

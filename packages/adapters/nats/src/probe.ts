@@ -13,8 +13,8 @@ const probeWithinMs = 5_000
  * as TLS goes, and waits for the server's alert. Resolves with the error that it met, or with nothing if it met none.
  * Sends no credential but the certificate.
  */
-export async function probe({ host, port }: ServerAt, tls: NatsTls): Promise<unknown> {
-  const signal = AbortSignal.timeout(probeWithinMs)
+export async function probe({ host, port }: ServerAt, tls: NatsTls, withinMs: number): Promise<unknown> {
+  const signal = AbortSignal.timeout(Math.min(probeWithinMs, withinMs))
   let socket: Socket = connectTcp({ host, port })
   const sockets = [socket]
   try {
