@@ -278,6 +278,27 @@ describe('a client whose connection ended', () => {
     expect(await one.ended).toMatchObject({ code: 'ERR_WEBSOCKET_UNAVAILABLE' })
   })
 
+  it('waits longer too where it comes in and is thrown out at once; a connection that has lasted is a new beginning', async () => {
+    const { port, sockets } = await bare()
+    const waits: number[] = []
+    const recorded: Clock = {
+      now: () => clock.now(),
+      schedule: (delayMs, task) => {
+        if (delayMs < 10_000) waits.push(delayMs)
+        return clock.schedule(delayMs, task)
+      },
+    }
+    const one = await client(port, { clock: recorded })
+    for (const [round, livedMs] of [0, 9_999, 0, 10_000].entries()) {
+      await clock.advanceAsync(livedMs)
+      sockets[round]?.close(1012)
+      await until(() => waits.length === round + 1)
+      clock.advance(8_000)
+      await until(() => one.connected)
+    }
+    expect(waits).toEqual([1_000, 2_000, 4_000, 1_000])
+  })
+
   it('heeds how long the listener asks it to wait', async () => {
     const { port, requests, sockets } = await bare((count) => (count === 2 ? '503 Service Unavailable\r\nretry-after: 30' : undefined))
     const one = await client(port)

@@ -65,7 +65,9 @@ export function standing({ credentials, action, resource, attributes, channel }:
  * possession (RFC 9449) neither comes in one nor is kept from the upgrade.
  */
 export function describeAgain({ credentials, action, resource, attributes, channel }: AccessRequest, authorization: string): AccessRequest {
-  const fresh: Credential = { ...parseAuthorization(authorization), carrier: 'session-frame' }
+  const parsed = parseAuthorization(authorization)
+  // One of each kind can have come in a frame before.
+  const fresh: Credential = { ...parsed, carrier: `session-frame:${parsed.kind}` }
   const kept = credentials.filter(({ kind }) => kind !== fresh.kind && kind !== 'dpop')
   return { credentials: [...kept, fresh], action, resource, attributes, channel }
 }

@@ -185,8 +185,6 @@ export class Endpoint<P extends Party = Principal> {
     const timer = guard.clock.schedule(limits.handshakeMs, () => late.resolve(undefined))
     const decision = await Promise.race([judging, late.promise])
     timer.cancel()
-    // The peer may have gone meanwhile.
-    if (upgrade.socket.destroyed) return
     if (decision === undefined) this.#refuse(upgrade, 'ERR_WEBSOCKET_HANDSHAKE_TIMEOUT')
     else this.#decided(upgrade, offered, access, decision)
   }
@@ -210,7 +208,7 @@ export class Endpoint<P extends Party = Principal> {
     })
   }
 
-  /** Answers with 101; false if the handshake is no WebSocket's, which the library has answered. */
+  /** Answers with 101; false if the handshake is no WebSocket's, which the library has answered, or the peer has gone while it was judged. */
   #open(
     { request, socket, head }: UpgradeRequest,
     { session }: Offered,

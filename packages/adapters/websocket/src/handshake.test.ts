@@ -257,16 +257,19 @@ describe('a first message', () => {
   })
 
   it('proves who sends it; before it nothing is delivered, and afterwards everything', async () => {
-    const { sockets } = await profile()
+    const { sockets } = await profile({ maxBytes: 1_000, withinMs: 5_000 })
     const peer = await unproven()
     await until(() => peer.frames.length === 1)
     expect(peer.frames).toEqual([{ type: 'authenticate' }])
     expect([sockets.size, peer.messages]).toEqual([0, []])
     peer.authenticate('Bearer alice')
     await until(() => peer.messages.length === 1)
-    peer.socket.send('more')
+    // The bounds of who is not proven are over too.
+    clock.advance(5_000)
+    const more = 'more'.repeat(1_000)
+    peer.socket.send(more)
     await until(() => peer.messages.length === 2)
-    expect(peer.messages).toEqual(['hello alice', 'more'])
+    expect(peer.messages).toEqual(['hello alice', more])
     expect(sockets.size).toBe(1)
     expect(peer.frames[1]).toMatchObject({ type: 'authenticated' })
   })
