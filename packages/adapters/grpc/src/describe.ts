@@ -33,8 +33,9 @@ export function channelOf(socket: TLSSocket, tls: ServerTlsBundle): PeerChannel 
   }
 }
 
-// A client has a token or two at a time; a proxy puts the calls of many clients on one connection.
-const maxRemembered = 16
+// A client has a token or two at a time, of one or two thousand characters: sixteen kilobytes for a connection at most.
+const maxRemembered = 4
+const maxRememberedLength = 4_096
 
 /**
  * What was read of the authorization metadata of one connection, so that a client's next call costs no second reading
@@ -47,6 +48,7 @@ export class ReadCredentials {
     const known = this.#known.get(value)
     if (known !== undefined) return known
     const credential = parseAuthorization(value)
+    if (value.length > maxRememberedLength) return credential
     if (this.#known.size >= maxRemembered) this.#known.clear()
     this.#known.set(value, credential)
     return credential

@@ -1,4 +1,4 @@
-import { Client, type Metadata } from '@grpc/grpc-js'
+import { Client, makeClientConstructor, type Metadata, type ServiceError } from '@grpc/grpc-js'
 import { client, everyone, guard, onBehalfOf, principalOf, serve, service, type Anonymous, type Guard, type Principal } from './index.ts'
 import { development as tls, texts } from './text-service.test-support.ts'
 
@@ -38,6 +38,15 @@ service({
 principalOf(orders, call).claims.tenant.toUpperCase()
 // @ts-expect-error -- no such claim
 principalOf(orders, call).claims.tenant.toFixed()
+
+declare class GeneratedClient extends Client {
+  say(text: string, answer: (error: ServiceError | null, text: string) => void): void
+}
+const place = { host: 'localhost', port: 1, tls: tls.client }
+;(await client(GeneratedClient, place)).say('hello', (_error, text) => text.toUpperCase())
+// @ts-expect-error -- a method that the class does not have
+;(await client(GeneratedClient, place)).shout('hello')
+void client(makeClientConstructor(texts, 'Texts'), place)
 
 // @ts-expect-error -- a client without TLS
 void client(Client, { host: 'localhost', port: 1 })
