@@ -71,6 +71,7 @@ const families: Readonly<Record<KafkaErrorCode, new (code: KafkaErrorCode, init:
   ERR_KAFKA_TOPIC: ConfigurationError,
   ERR_KAFKA_MESSAGE: ConfigurationError,
   ERR_KAFKA_UNAVAILABLE: UnavailableError,
+  ERR_KAFKA_WAITING: UnavailableError,
   ERR_KAFKA_HANDLER: UnavailableError,
   ERR_KAFKA_CLOSED: UnavailableError,
 }

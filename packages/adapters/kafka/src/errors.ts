@@ -14,6 +14,7 @@ export const kafkaErrorCodes = {
   ERR_KAFKA_TOPIC: 'The topic does not exist.',
   ERR_KAFKA_MESSAGE: 'The message cannot be sent: too large, or a header of it is reserved.',
   ERR_KAFKA_UNAVAILABLE: 'No broker answers, or not in time; what was sent last may or may not have been stored.',
+  ERR_KAFKA_WAITING: 'Messages cannot be judged at the moment; the consumer waits, reads no further and acknowledges nothing meanwhile.',
   ERR_KAFKA_HANDLER: 'The handler of a message threw; the message is not acknowledged, and is handed over again after a while.',
   ERR_KAFKA_CLOSED: 'The producer was closed before the message was sent.',
 } as const satisfies Record<`ERR_KAFKA_${string}`, string>

@@ -74,8 +74,8 @@ export async function consumer<P extends Principal | Anonymous>(
       guard.report({
         type: 'warning',
         protocol: 'kafka',
-        code: 'ERR_KAFKA_UNAVAILABLE',
-        message: `Consumer "${group}" waits, for messages cannot be judged.`,
+        code: 'ERR_KAFKA_WAITING' satisfies KafkaErrorCode,
+        message: `Consumer "${group}" waits, for a message cannot be judged.`,
       }),
   })
   const ended = Promise.withResolvers<void>()

@@ -70,12 +70,14 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
     allowAutoTopicCreation: false,
     ...session.consumer,
   })
-  let over = false
+  let state: 'opening' | 'open' | 'over' = 'opening'
+  let early: { readonly cause: unknown } | undefined
   let receiving: Promise<void> | undefined
+  // The library disconnects by itself before it tells.
   consumer.on(consumer.events.CRASH, ({ payload: { error } }: ConsumerCrashEvent) => {
-    if (over) return
-    over = true
-    // The library disconnects by itself before it tells.
+    if (state === 'opening') early ??= { cause: error }
+    if (state !== 'open') return
+    state = 'over'
     failed(error)
   })
   try {
@@ -91,7 +93,7 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
         const beat = setInterval(() => void run.heartbeat().catch(() => undefined), groupTimes.beat)
         try {
           for (const message of batch.messages) {
-            if (over || !run.isRunning() || run.isStale()) return
+            if (state === 'over' || !run.isRunning() || run.isStale()) return
             receiving = receive(messageOf(batch, message))
             await receiving
             run.resolveOffset(message.offset)
@@ -103,14 +105,16 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
         }
       },
     })
+    if (early !== undefined) throw early.cause
+    state = 'open'
   } catch (error) {
-    over = true
+    state = 'over'
     await consumer.disconnect().catch(() => undefined)
     throw error
   }
   return {
     async close() {
-      over = true
+      state = 'over'
       await Promise.race([receiving?.catch(() => undefined), wait(maxCloseMs, undefined, { ref: false })])
       await consumer.disconnect()
     },

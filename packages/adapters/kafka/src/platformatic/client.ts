@@ -75,12 +75,13 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
     maxWaitTime: maxWaitMs,
   })
   if (settings.bundle) cutUntrusted(consumer, settings.bundle)
-  let over = false
-  let shutting: Promise<void> | undefined
+  let state: 'opening' | 'open' | 'over' = 'opening'
+  let early: { readonly cause: unknown } | undefined
   let receiving: Promise<void> | undefined
   const fail = (cause: unknown): void => {
-    if (over) return
-    over = true
+    if (state === 'opening') early ??= { cause }
+    if (state !== 'open') return
+    state = 'over'
     void shutDown().catch(() => undefined)
     failed(cause)
   }
@@ -97,19 +98,24 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
   const stream = await consumer
     .consume({ topics: [...topics], mode: 'committed', fallbackMode: from, autocommit: false, maxWaitTime: maxWaitMs })
     .catch(async (error: unknown) => {
-      over = true
       await consumer.close(true).catch(() => undefined)
       return namingTopic(error)
     })
+  let shutting: Promise<void> | undefined
   const shutDown = (): Promise<void> =>
     (shutting ??= (async () => {
       await acknowledgements.flush()
       await stream.close().catch(() => undefined)
       await consumer.close(true)
     })())
+  if (early !== undefined) {
+    await shutDown().catch(() => undefined)
+    throw early.cause
+  }
+  state = 'open'
   const read = async (): Promise<void> => {
     for await (const message of stream) {
-      if (over) return
+      if (state === 'over') return
       receiving = receive(messageOf(message))
       await receiving
       acknowledgements.note(message)
@@ -119,7 +125,7 @@ async function openConsumer(settings: ClientSettings, options: NativeConsumerOpt
   read().catch(fail)
   return {
     async close() {
-      over = true
+      state = 'over'
       await Promise.race([receiving?.catch(() => undefined), wait(maxCloseMs, undefined, { ref: false })])
       await shutDown()
     },
