@@ -167,7 +167,7 @@ function harness(): Harness {
               )
               return await observed(connection, subjectOf(operation), headers)
             },
-            close: async () => void (await native?.then((one) => one.close()).catch(() => undefined)),
+            close: () => native?.then((one) => one.close()).catch(() => undefined),
           }
         },
         client: async ({ source, tls, plaintextPort }) => {
