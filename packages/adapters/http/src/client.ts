@@ -1,6 +1,7 @@
 import { request as plainRequest, Agent as PlainAgent, type IncomingMessage } from 'node:http'
 import { Agent as SecureAgent, request as secureRequest, type RequestOptions } from 'node:https'
 import { Readable } from 'node:stream'
+import type { ReadableStream as NodeStream } from 'node:stream/web'
 import {
   AuthenticationError,
   BoundedCache,
@@ -206,7 +207,7 @@ class Call {
     this.#onBehalfOf = onBehalfOf
     const body = rest.body
     this.#repeatable = !(input instanceof Request && input.body !== null) && !(body instanceof ReadableStream)
-    this.#request = new Request(input, body instanceof ReadableStream ? { duplex: 'half', ...rest } : rest)
+    this.#request = new Request(input, body instanceof ReadableStream ? Object.assign({ duplex: 'half' as const }, rest) : rest)
     this.#headers = new Headers(this.#request.headers)
     this.#signal = this.#request.signal
   }
@@ -219,7 +220,11 @@ class Call {
         'This client has a credential source; a call must not bring an Authorization field of its own.',
       )
     const { body } = this.#request
-    if (body !== null) this.#content = this.#repeatable ? new Uint8Array(await this.#request.arrayBuffer()) : Readable.fromWeb(body)
+    if (body !== null) {
+      // Where a library brings the types of browsers along, the body is of those.
+      // oxlint-disable-next-line typescript/no-unnecessary-type-assertion
+      this.#content = this.#repeatable ? new Uint8Array(await this.#request.arrayBuffer()) : Readable.fromWeb(body as NodeStream)
+    }
     let url = new URL(this.#request.url)
     let { method } = this.#request
     let presents = credentials !== undefined
