@@ -13,8 +13,8 @@ export interface Admission {
   readonly access?: AccessRequest
   /** The guard's refusal of a request that may still ask for what is open to everyone. */
   readonly refusal?: Refusal
-  /** Set when an operation asked for more than that: the request is answered with the refusal. */
-  denied?: boolean
+  /** Set when an operation asked for nothing else; without it the request is answered with the refusal. */
+  opened?: boolean
   /** The clock of a connection; a single stream gets one of its own. */
   readonly session?: AuthSession<Party>
 }

@@ -93,7 +93,7 @@ const harness: Harness = {
 function published(subscribe: (push: (text: string) => void) => () => void): AsyncIterableIterator<string> {
   const waiting: string[] = []
   let wake = (): void => undefined
-  let over = false
+  const state = { over: false }
   const stop = subscribe((text) => {
     waiting.push(text)
     wake()
@@ -101,13 +101,12 @@ function published(subscribe: (push: (text: string) => void) => () => void): Asy
   const done = { done: true as const, value: undefined }
   return {
     async next() {
-      // oxlint-disable-next-line no-unmodified-loop-condition: return() changes it
-      while (waiting.length === 0 && !over) await new Promise<void>((resolve) => (wake = resolve))
+      while (waiting.length === 0 && !state.over) await new Promise<void>((resolve) => (wake = resolve))
       const value = waiting.shift()
       return value === undefined ? done : { done: false, value }
     },
     async return() {
-      over = true
+      state.over = true
       stop()
       wake()
       return done

@@ -1,4 +1,5 @@
 import {
+  anonymous,
   checkOptions,
   ConfigurationError,
   everyone,
@@ -11,7 +12,7 @@ import {
   type Refusal,
 } from '@portcullis/core'
 import { refusalAnswer, resource, service, type HandlerContext, type Listener, type Reply, type Service } from '@portcullis/http'
-import { GraphQLError } from 'graphql'
+import { GraphQLError, type GraphQLSchema } from 'graphql'
 import { createYoga, type YogaServerInstance, type YogaServerOptions } from 'graphql-yoga'
 import { admission, type Admission } from './admission.ts'
 import type { GraphqlErrorCode } from './errors.ts'
@@ -26,7 +27,7 @@ type Context = Record<string, unknown>
 /** Options of graphql-yoga that are its user's to choose; the others are part of what makes an endpoint safe. */
 export type YogaOptions = Pick<
   YogaServerOptions<Context, Context>,
-  'schema' | 'context' | 'plugins' | 'graphiql' | 'batching' | 'parserAndValidationCache' | 'extraParamNames'
+  'context' | 'plugins' | 'graphiql' | 'batching' | 'parserAndValidationCache' | 'extraParamNames'
 >
 
 /** What {@link graphql} takes. */
@@ -34,7 +35,7 @@ export interface GraphqlOptions<P extends Party = Party> extends RulesOptions {
   /** Judges every request, every WebSocket, and every renewal. */
   readonly guard: Guard<P>
   /** The schema and the rest of graphql-yoga. `graphiql` is off unless it is named, and covered by the guard where it is on. */
-  readonly yoga: YogaOptions & { readonly schema: NonNullable<YogaOptions['schema']> }
+  readonly yoga: YogaOptions & { readonly schema: GraphQLSchema }
   /** The exact path. Default: `/graphql`. */
   readonly path?: string
   /** Subscriptions over WebSocket; `false` leaves SSE alone. */
@@ -129,6 +130,8 @@ function yogaOf(guard: Guard, path: string, plugin: Plugin, options: GraphqlOpti
     multipart: false,
     // The listener bounds content before it gets here.
     maxRequestBodySize: false,
+    // Those of its own do not give what is there while the next is awaited.
+    fetchAPI: { Response, ReadableStream, TextEncoder },
     // Without this, NODE_ENV=development would send stack traces.
     maskedErrors: { isDev: false },
     logging: {
@@ -169,15 +172,13 @@ class Handler {
     if (refusal !== undefined && !(isPost && this.#plugin.opensToEveryone)) return refused(refusal, request)
     if (isPost && !isJson(request)) return unsupported
     const { guard, standing } = this.#plugin
-    const { principal } = decision.outcome === 'allow' ? decision : { principal: nobody }
+    const { principal } = decision.outcome === 'allow' ? decision : { principal: anonymous }
     const admitted: Admission = { guard, standing, access, principal: () => principal, ...(refusal !== undefined && { refusal }) }
     const response = await this.#yoga.fetch(request, { [admission]: admitted } as Context)
-    if (refusal !== undefined && admitted.denied === true) return refused(refusal, request)
+    if (refusal !== undefined && admitted.opened !== true) return refused(refusal, request)
     return replyOf(response, decision.outcome === 'allow' ? decision.advice?.nonce : undefined)
   }
 }
-
-const nobody: Anonymous = Object.freeze({ kind: 'anonymous' })
 
 function isJson(request: Request): boolean {
   const type = request.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()

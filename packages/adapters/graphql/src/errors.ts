@@ -3,8 +3,6 @@ export const graphqlErrorCodes = {
   ERR_GRAPHQL_RULE_INVALID:
     'A directive or an `access()` extension stands where it checks nothing, contradicts another one, or names a policy that does not exist; thrown when the schema is taken.',
   ERR_GRAPHQL_RESOLVER_FAILED: 'A resolver threw something other than a GraphQLError; the peer is told that something unexpected happened.',
-  ERR_GRAPHQL_FIELD_REFUSED:
-    'A field was refused to a principal in a server whose channel is not known to the plugin; reported with the code of the refusal.',
   ERR_GRAPHQL_ORIGIN: 'A page of an origin that is not allowed asked for a WebSocket; answered 403 before any credential is judged.',
   ERR_GRAPHQL_UNPROVEN: 'Too many WebSockets wait to be proven; answered 503.',
   ERR_GRAPHQL_CONNECTIONS: 'The principal has too many WebSockets open; answered 429, or closed with 4429.',

@@ -120,22 +120,19 @@ export class Plugin implements GuardPlugin {
 
   readonly onParse: GuardPlugin['onParse'] = ({ context, setParseFn }) => {
     const { maxTokens } = this.#limits
-    setParseFn((source, parseOptions) => {
-      try {
-        return parse(source as string, { ...parseOptions, maxTokens })
-      } catch (error) {
-        if (error instanceof GraphQLError && error.message.includes('token limit'))
-          throw limitError(`The document has more than ${maxTokens} tokens.`)
-        throw error
-      }
-    })
+    setParseFn((source, parseOptions) => parse(source as string, { ...parseOptions, maxTokens }))
+    const admitted = (context as AdmittedContext)[admission]
     return ({ result }) => {
-      if (!isDocument(result)) return
-      const root = this.#look(result)
-      // Thrown, not put in the result's place: servers keep results of parsing, and the next caller is another one.
+      const root = isDocument(result) ? this.#look(result) : undefined
+      if (admitted?.refusal !== undefined) {
+        const opened = root !== undefined && !(root instanceof GraphQLError) && this.#isOpen(root)
+        admitted.opened = opened
+        // Thrown, not put in the result's place: servers keep results of parsing, and the next caller is another one.
+        if (!opened) throw refusalError(admitted.refusal)
+      }
       if (root instanceof GraphQLError) throw root
-      const refused = this.#refused((context as AdmittedContext)[admission], root)
-      if (refused !== undefined) throw refused
+      if (result instanceof GraphQLError && tooManyTokens.test(result.message))
+        throw limitError(`The document has more than ${maxTokens} tokens.`)
     }
   }
 
@@ -207,20 +204,20 @@ export class Plugin implements GuardPlugin {
   }
 
   /** Whoever was refused may ask for what is open to everyone, and for nothing beside it. */
-  #refused(admitted: Admission | undefined, { fields }: RootFields): GraphQLError | undefined {
-    if (admitted?.refusal === undefined || this.#taken === undefined) return undefined
+  #isOpen({ fields }: RootFields): boolean {
+    if (this.#taken === undefined) return false
     const { schema, rules } = this.#taken
     const types = {
       query: schema.getQueryType()?.name,
       mutation: schema.getMutationType()?.name,
       subscription: schema.getSubscriptionType()?.name,
     }
-    const open = fields.length > 0 && fields.every(({ operation, name }) => rules.everyone.has(`${types[operation]}.${name}`))
-    if (open) return undefined
-    admitted.denied = true
-    return refusalError(admitted.refusal)
+    return fields.length > 0 && fields.every(({ operation, name }) => rules.everyone.has(`${types[operation]}.${name}`))
   }
 }
+
+// The parser has no other word for it: "Document contains more that 2000 tokens."
+const tooManyTokens = / more tha[nt] \d+ tokens/
 
 interface Done {
   readonly result: unknown

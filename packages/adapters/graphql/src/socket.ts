@@ -106,7 +106,8 @@ export class GuardedSocket {
     const { guard } = this.#shared
     if (text !== undefined || this.#session === undefined) {
       const access = text === undefined ? this.#access : describeWith(this.#access, text, false)
-      const decision = await guard.decide(access)
+      // Beside a handshake that was proven it is a renewal: the same subject, or the end.
+      const decision = this.#session === undefined ? await guard.decide(access) : await this.#session.reauthenticate(access)
       if (this.#over) return false
       if (decision.outcome !== 'allow') {
         this.#refuse(decision)
