@@ -120,15 +120,6 @@ export async function producer(options: ProducerOptions): Promise<KafkaProducer>
       headers: Object.entries(headers ?? {}).map(([name, one]) => [name, Buffer.from(one)] as const),
     }
     const carried: [string, Buffer][] = []
-    if (sign !== undefined) {
-      const binding = messageBinding({
-        address: addressOf(topic, plain.value),
-        payload: payloadOf(plain.value),
-        ...(plain.key !== undefined && { key: plain.key }),
-        headers: signedForm(plain.headers),
-      })
-      carried.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
-    }
     if (onBehalfOf !== undefined) {
       if (caller === undefined)
         throw new ConfigurationError(
@@ -136,6 +127,15 @@ export async function producer(options: ProducerOptions): Promise<KafkaProducer>
           'producer: a message is sent on behalf of somebody, and there is no `caller` to get a token from.',
         )
       carried.push([messageCallerHeader, textOf((await caller({ target, onBehalfOf })).credential)])
+    }
+    if (sign !== undefined) {
+      const binding = messageBinding({
+        address: addressOf(topic, plain.value),
+        payload: payloadOf(plain.value),
+        ...(plain.key !== undefined && { key: plain.key }),
+        headers: signedForm([...plain.headers, ...carried]),
+      })
+      carried.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
     }
     return { ...plain, headers: [...plain.headers, ...carried] }
   }

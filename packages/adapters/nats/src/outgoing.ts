@@ -59,24 +59,25 @@ export function sealer(
     const { subject, content, headers = {}, id = randomUUID(), onBehalfOf } = checkMessage(message)
     const payload = Buffer.from(content)
     const carried: [string, string][] = [...Object.entries(headers), [messageIdHeader, id]]
-    if (sign !== undefined) {
-      const binding = messageBinding({
-        address: addressOf(subject),
-        payload,
-        id,
-        headers: signedForm(Object.entries(headers), reply),
-      })
-      carried.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
-    }
+    const token: [string, string][] = []
     if (onBehalfOf !== undefined) {
       if (caller === undefined)
         throw new ConfigurationError(
           'ERR_CALLER_MISSING',
           `${where}: a message is sent on behalf of somebody, and there is no \`caller\` to get a token from.`,
         )
-      carried.push([messageCallerHeader, textOf((await caller({ target, onBehalfOf })).credential)])
+      token.push([messageCallerHeader, textOf((await caller({ target, onBehalfOf })).credential)])
     }
-    return { subject, content: payload, id, headers: nativeHeaders(carried) }
+    if (sign !== undefined) {
+      const binding = messageBinding({
+        address: addressOf(subject),
+        payload,
+        id,
+        headers: signedForm([...Object.entries(headers), ...token], reply),
+      })
+      token.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
+    }
+    return { subject, content: payload, id, headers: nativeHeaders([...carried, ...token]) }
   }
 }
 

@@ -75,15 +75,6 @@ export async function producer(options: ProducerOptions): Promise<RabbitmqProduc
       const { exchange = '', routingKey, content, headers = {}, properties = {}, id = randomUUID(), onBehalfOf } = checkMessage(message)
       const payload = Buffer.from(content)
       const carried: Record<string, string> = { ...headers }
-      if (sign !== undefined) {
-        const binding = messageBinding({
-          address: addressOf(exchange, routingKey),
-          payload,
-          id,
-          headers: signedForm(Object.entries(headers), properties),
-        })
-        carried[messageIdentityHeader] = textOf((await sign({ target, binding })).credential)
-      }
       if (onBehalfOf !== undefined) {
         if (caller === undefined)
           throw new ConfigurationError(
@@ -91,6 +82,15 @@ export async function producer(options: ProducerOptions): Promise<RabbitmqProduc
             'producer: a message is sent on behalf of somebody, and there is no `caller` to get a token from.',
           )
         carried[messageCallerHeader] = textOf((await caller({ target, onBehalfOf })).credential)
+      }
+      if (sign !== undefined) {
+        const binding = messageBinding({
+          address: addressOf(exchange, routingKey),
+          payload,
+          id,
+          headers: signedForm(Object.entries(carried), properties),
+        })
+        carried[messageIdentityHeader] = textOf((await sign({ target, binding })).credential)
       }
       const published: Options.Publish & { readonly messageId: string } = { ...properties, messageId: id, headers: carried }
       await attempting(maxAttempts, async () => (await line.channel()).publish(exchange, routingKey, payload, published))

@@ -61,7 +61,9 @@ export interface MessageFacts {
   readonly id?: string
   /** The message key's bytes, base64url, where the protocol has one. */
   readonly key?: string
-  /** All headers that are text, but those that carry the identity. Names as sent. */
+  /** The token of the user on whose behalf the producer acts, as it stands in the message: signed along, so that nobody moves it to another message. */
+  readonly caller?: string
+  /** All headers that are text, but those that carry identity and caller. Names as sent. */
   readonly headers: ReadonlyMap<string, string>
   /** Where it stands in a log (`orders/0/42`); the same position twice is a redelivery, another position of the same message a replay. */
   readonly position?: string

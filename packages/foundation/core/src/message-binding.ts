@@ -6,8 +6,6 @@ export const messageIdentityHeader = 'portcullis-identity'
 /** The header that carries the token of the user on whose behalf the producer acts: audience-bound, verified on its own. */
 export const messageCallerHeader = 'portcullis-caller'
 
-const carriers: ReadonlySet<string> = new Set([messageIdentityHeader, messageCallerHeader])
-
 const noHeaders: ReadonlyMap<string, string> = new Map()
 
 /** What an adapter knows of a message. */
@@ -17,6 +15,7 @@ export interface MessageInit {
   readonly payload: Uint8Array
   readonly id?: string
   readonly key?: Uint8Array
+  /** All of them that are text. The caller's token is among what is signed; the identity is what signs. */
   readonly headers?: Iterable<readonly [string, string]>
   readonly position?: string
   readonly appendedAtMs?: number
@@ -43,10 +42,16 @@ class Binding implements RequestBinding {
     this.uri = address
     this.#payload = payload
     let named: Map<string, string> | undefined
-    for (const [name, value] of headers ?? []) if (!carriers.has(name.toLowerCase())) (named ??= new Map()).set(name, value)
+    let caller: string | undefined
+    for (const [name, value] of headers ?? []) {
+      const lower = name.toLowerCase()
+      if (lower === messageCallerHeader) caller = value
+      else if (lower !== messageIdentityHeader) (named ??= new Map()).set(name, value)
+    }
     this.message = {
       headers: named ?? noHeaders,
       ...(id !== undefined && { id }),
+      ...(caller !== undefined && { caller }),
       ...(key !== undefined && { key: Buffer.from(key).toString('base64url') }),
       ...(position !== undefined && { position }),
       ...(appendedAtMs !== undefined && { appendedAtMs }),

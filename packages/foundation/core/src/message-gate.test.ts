@@ -123,5 +123,6 @@ describe('messageBinding', () => {
     expect(binding).toMatchObject({ method: 'publish', uri: 'kafka:orders', contentDigest: 'ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0' })
     expect(binding.message?.key).toBe('AP8')
     expect([...(binding.message?.headers ?? [])]).toEqual([['Trace', '1']])
+    expect(binding.message?.caller).toBe('y')
   })
 })

@@ -20,6 +20,8 @@ export interface EnvelopeClaims {
   readonly dig: string
   /** SHA-256 of the message key, base64url; absent if the message has none. */
   readonly kdg?: string
+  /** SHA-256 of the caller's token that goes along, base64url; absent if none does. */
+  readonly cdg?: string
   /** The names of the headers that are signed, in order; absent if none are. */
   readonly hdr?: readonly string[]
   /** SHA-256 over names and values of those headers, base64url. */
@@ -29,10 +31,12 @@ export interface EnvelopeClaims {
 /** The claims for a message, with these headers. A header that is named and absent is signed as absent. */
 export function claimsOf(binding: RequestBinding, headers: readonly string[]): EnvelopeClaims {
   const key = keyDigest(binding)
+  const caller = callerDigest(binding)
   return {
     dst: binding.uri,
     dig: binding.contentDigest ?? '',
     ...(key !== undefined && { kdg: key }),
+    ...(caller !== undefined && { cdg: caller }),
     ...(headers.length > 0 && { hdr: headers, hdg: headersDigest(binding, headers) }),
   }
 }
@@ -40,6 +44,11 @@ export function claimsOf(binding: RequestBinding, headers: readonly string[]): E
 /** Digest of the message key, if there is one. */
 export function keyDigest({ message }: RequestBinding): string | undefined {
   return message?.key === undefined ? undefined : digest('sha256', message.key, 'base64url')
+}
+
+/** Digest of the caller's token, if one goes along. */
+export function callerDigest({ message }: RequestBinding): string | undefined {
+  return message?.caller === undefined ? undefined : digest('sha256', message.caller, 'base64url')
 }
 
 /** Digest of the named headers: every name and value with its length before it, so that no two lists have one text. */

@@ -6,6 +6,7 @@ export const messageErrorCodes = {
   ERR_MESSAGE_ADDRESS: 'The message was signed for another topic, exchange, routing key or subject than the one it came by.',
   ERR_MESSAGE_PAYLOAD: 'The payload is not the one that was signed.',
   ERR_MESSAGE_KEY: 'The message key is not the one that was signed.',
+  ERR_MESSAGE_CALLER: "The caller's token is not the one that was signed along, or one was added or taken away.",
   ERR_MESSAGE_HEADERS: 'A header that was signed has another value or is gone, or one that must be signed was not.',
   ERR_MESSAGE_ID: 'The identifier of the message is not the one that was signed.',
   ERR_MESSAGE_UNTIMELY:

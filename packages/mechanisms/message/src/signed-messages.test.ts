@@ -89,6 +89,15 @@ describe('signedMessages', () => {
     expect(await consume(await produce(), { ...sent, ...change })).toMatchObject({ outcome: 'challenge', reason: 'invalid', code })
   })
 
+  it("signs the caller's token along: none is exchanged, added or taken away", async () => {
+    const { produce, consume } = setUp()
+    const withCaller = (token: string): MessageInit => ({ ...sent, headers: [...(sent.headers ?? []), ['portcullis-caller', token]] })
+    expect(await consume(await produce(withCaller('ann')), withCaller('ann'))).toMatchObject({ outcome: 'allow' })
+    expect(await consume(await produce(withCaller('ann')), withCaller('bob'))).toMatchObject({ code: 'ERR_MESSAGE_CALLER' })
+    expect(await consume(await produce(withCaller('ann')))).toMatchObject({ code: 'ERR_MESSAGE_CALLER' })
+    expect(await consume(await produce(), withCaller('ann'))).toMatchObject({ code: 'ERR_MESSAGE_CALLER' })
+  })
+
   it('refuses a key that was added, and one that was taken away', async () => {
     const { produce, consume } = setUp()
     const { key: _, ...without } = sent

@@ -23,7 +23,7 @@ import {
 import type { IssuerOptions } from '@portcullis/jwt'
 import { withoutExpiry } from '@portcullis/jwt/danger'
 import { opener, type Opened } from './envelope-forms.ts'
-import { headersDigest, keyDigest } from './envelope.ts'
+import { callerDigest, headersDigest, keyDigest } from './envelope.ts'
 import type { MessageErrorCode } from './errors.ts'
 import { requireX25519 } from './session-key.ts'
 import { messageMemory, type MessageMemory, type Sighting } from './message-memory.ts'
@@ -160,6 +160,7 @@ interface Envelope {
   readonly address: string
   readonly payload: string
   readonly key: string | undefined
+  readonly caller: string | undefined
   readonly headers: readonly string[]
   readonly headersDigest: string | undefined
 }
@@ -168,9 +169,9 @@ interface Envelope {
 const maxSignedHeaders = 64
 
 function readEnvelope({ claims }: Opened): Envelope | undefined {
-  const { iss, sub = iss, jti, iat, dst, dig, kdg, hdr = [], hdg } = claims
+  const { iss, sub = iss, jti, iat, dst, dig, kdg, cdg, hdr = [], hdg } = claims
   const texts = [iss, sub, jti, dst, dig].every((part) => typeof part === 'string' && part !== '')
-  const optional = [kdg, hdg].every((part) => part === undefined || (typeof part === 'string' && part !== ''))
+  const optional = [kdg, cdg, hdg].every((part) => part === undefined || (typeof part === 'string' && part !== ''))
   const names = Array.isArray(hdr) && hdr.length <= maxSignedHeaders && hdr.every((one) => typeof one === 'string')
   if (!texts || !optional || !names || typeof iat !== 'number' || hdr.length > 0 !== (hdg !== undefined)) return undefined
   return {
@@ -181,6 +182,7 @@ function readEnvelope({ claims }: Opened): Envelope | undefined {
     address: dst as string,
     payload: dig as string,
     key: kdg as string | undefined,
+    caller: cdg as string | undefined,
     headers: hdr,
     headersDigest: hdg as string | undefined,
   }
@@ -191,6 +193,7 @@ function mismatch(envelope: Envelope, binding: RequestBinding, demanded: readonl
   if (envelope.address !== binding.uri) return 'ERR_MESSAGE_ADDRESS'
   if (envelope.payload !== binding.contentDigest) return 'ERR_MESSAGE_PAYLOAD'
   if (envelope.key !== keyDigest(binding)) return 'ERR_MESSAGE_KEY'
+  if (envelope.caller !== callerDigest(binding)) return 'ERR_MESSAGE_CALLER'
   if (binding.message?.id !== undefined && binding.message.id !== envelope.id) return 'ERR_MESSAGE_ID'
   if (!demanded.every((name) => envelope.headers.includes(name))) return 'ERR_MESSAGE_HEADERS'
   if (envelope.headersDigest !== undefined && envelope.headersDigest !== headersDigest(binding, envelope.headers))
