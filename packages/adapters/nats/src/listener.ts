@@ -59,8 +59,8 @@ const forever = 1_000_000_000
 const firstAttempts = 6
 // How long a request for messages stands before it is made anew.
 const pullForMs = 30_000
-// Messages whose acknowledgement arrived late and that come again: more than these are not under way at once.
-const maxRemembered = 10_000
+// A message whose acknowledgement was lost comes again after the server's wait: half a minute at 3,000 a second, in 10 MB.
+const maxRemembered = 100_000
 const rememberedMs = 3_600_000
 
 /**
