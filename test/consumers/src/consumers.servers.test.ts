@@ -93,7 +93,11 @@ describe.each(published)('a user of $manifest.name', (each) => {
 const withPeers = published.filter((each) => each.manifest.peerDependencies !== undefined)
 
 describe.each(withPeers)('a user of $manifest.name without the libraries that it can work with', (each) => {
-  const reserved = new Set(Object.values(rooms).flat().map((room) => `@portcullis/${room}`))
+  const reserved = new Set(
+    Object.values(rooms)
+      .flat()
+      .map((room) => `@portcullis/${room}`),
+  )
 
   it('imports every entry point that is not for one of them', { timeout: 240_000 }, async () => {
     using project = new Project(registry?.url ?? '')
