@@ -1,9 +1,9 @@
 /**
- * `@portcullis/cli`: the `portcullis` command: tokens, password hashes and development certificates, at a prompt or in a
- * script.
+ * `@portcullis/cli`: the `portcullis` command: tokens, password hashes, development certificates and a token service, at
+ * a prompt or in a script.
  *
- * Programs use the packages that it calls (`@portcullis/jwt`, `@portcullis/crypto`, `@portcullis/tls`) rather than `run`,
- * which is for tools that embed the command as it is.
+ * Programs use the packages that it calls (`@portcullis/jwt`, `@portcullis/crypto`, `@portcullis/tls`,
+ * `@portcullis/sts`) rather than `run`, which is for tools that embed the command as it is.
  */
 export { run } from './run.ts'
 export type { ExitCode } from './command.ts'

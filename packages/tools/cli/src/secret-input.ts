@@ -33,11 +33,12 @@ export async function readNewSecret(terminal: Terminal, what: string, file: stri
   return first
 }
 
-async function contentOf(path: string): Promise<string> {
+/** The text of a file of at most `limit` bytes. Throws `ERR_CLI_FILE`. */
+export async function contentOf(path: string, limit = maxLength): Promise<string> {
   const bytes = await readFile(path).catch(() => {
     throw fileError(path, 'cannot be read')
   })
-  return decoded(bytes, path)
+  return decoded(bytes, path, limit)
 }
 
 async function all({ stdin }: Terminal): Promise<string> {
@@ -51,8 +52,8 @@ async function all({ stdin }: Terminal): Promise<string> {
   return decoded(Buffer.concat(chunks), 'stdin')
 }
 
-function decoded(bytes: Uint8Array, from: string): string {
-  if (bytes.length > maxLength) throw fileError(from, `has more than ${maxLength} bytes, which is no secret`)
+function decoded(bytes: Uint8Array, from: string, limit = maxLength): string {
+  if (bytes.length > limit) throw fileError(from, `has more than ${limit} bytes`)
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {
