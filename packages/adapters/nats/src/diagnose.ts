@@ -125,6 +125,7 @@ const families: Readonly<Record<NatsErrorCode, new (code: NatsErrorCode, init: {
   ERR_NATS_UNAVAILABLE: UnavailableError,
   ERR_NATS_RENEWAL: UnavailableError,
   ERR_NATS_HANDLER: UnavailableError,
+  ERR_NATS_CALLOUT: UnavailableError,
   ERR_NATS_CLOSED: UnavailableError,
 }
 

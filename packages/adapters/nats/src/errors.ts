@@ -18,6 +18,7 @@ export const natsErrorCodes = {
   ERR_NATS_UNAVAILABLE: 'The server does not answer, or not in time; what was sent last may or may not have been stored.',
   ERR_NATS_RENEWAL: 'A credential could not be renewed for a live connection yet; it is tried again.',
   ERR_NATS_HANDLER: 'The handler of a message threw; a message of a stream is handed over again after a while.',
+  ERR_NATS_CALLOUT: 'A server’s request for authorization was not answered; the client that it was about is not let in.',
   ERR_NATS_CLOSED: 'The connection, producer or consumer was closed.',
 } as const satisfies Record<`ERR_NATS_${string}`, string>
 
