@@ -134,6 +134,21 @@ describe('a client', () => {
     )
   })
 
+  it('takes another server of the cluster when one is away, and each by its own name', async () => {
+    const credentials = (): Supplied => ({
+      credential: { kind: 'basic', carrier: 'connect', username: 'user', password: secret('password') },
+    })
+    const { port } = scene.server
+    for (const servers of [
+      ['tls://127.0.0.1:1', scene.origin],
+      [scene.origin, 'tls://localhost:1'],
+      [`tls://127.0.0.1:${port}`, 'tls://other.example:1'],
+    ] as const) {
+      const connection = await (await scene.open({ servers, credentials })).open()
+      await connection.close()
+    }
+  })
+
   it('says nothing to a server without TLS, nor to one that is none', async () => {
     const heard: string[] = []
     const greeting = (text: string) =>

@@ -11,17 +11,17 @@ import {
   type Anonymous,
   type Guard,
   type Principal,
-  type SecurityError,
 } from '@portcullis/core'
 import { jetstream, type Consumer, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { attempting, pause, retryDelayMs } from './attempts.ts'
+import { pause, retryDelayMs } from './attempts.ts'
 import type { NatsClient } from './client.ts'
 import { endOf } from './connection.ts'
 import { dropRefused } from './danger.ts'
 import { describe } from './describe.ts'
 import { codedAs, diagnose } from './diagnose.ts'
 import type { NatsErrorCode } from './errors.ts'
+import { lifetime, type NatsConsumer } from './lifetime.ts'
 import { Line } from './line.ts'
 import { storedMessage, type NatsMessage } from './message.ts'
 import { isSubject } from './outgoing.ts'
@@ -41,22 +41,9 @@ export interface ConsumerOptions<P extends Principal | Anonymous = Principal> {
   readonly prefetch?: number
 }
 
-/** A consumer that runs. */
-export interface NatsConsumer {
-  /** Resolves after {@link NatsConsumer.close}; rejects when the server refuses to go on. It lives through outages. */
-  readonly ended: Promise<void>
-  /** Stops. A message that waits to be judged or whose handler runs is handed out again by the server. */
-  close(): Promise<void>
-  [Symbol.asyncDispose](): Promise<void>
-}
-
 /** Handles a message of a proven producer. When it resolves, the message is acknowledged; if it throws, the message is handed over again after a while. */
 export type MessageHandler<P extends Principal | Anonymous = Principal> = (message: NatsMessage, principal: P) => unknown
 
-// At half a minute each, longer than any machine runs.
-const forever = 1_000_000_000
-// A service that starts waits for its server about ten seconds, and then says so.
-const firstAttempts = 6
 // How long a request for messages stands before it is made anew.
 const pullForMs = 30_000
 // A message whose acknowledgement was lost comes again after the server's wait: half a minute at 3,000 a second, in 10 MB.
@@ -88,14 +75,9 @@ export async function consumer<P extends Principal | Anonymous>(
       // A dead letter that was stored and not confirmed is stored again, and recognized.
       await letters.store(deadLetter, content, deadLetterOf(message, letter), `dead/${stored?.stream ?? ''}/${stored?.sequence ?? ''}`)
     },
-    onPause: () => warn('ERR_NATS_UNAVAILABLE', `The consumer of "${stream}" waits, for messages cannot be judged.`),
+    onPause: () =>
+      warn('ERR_NATS_UNAVAILABLE' satisfies NatsErrorCode, `The consumer of "${stream}" waits, for messages cannot be judged.`),
   })
-  const warn = (code: NatsErrorCode, message: string, cause?: unknown): void =>
-    guard.report({ type: 'warning', protocol: 'nats', code, message, ...(cause !== undefined && { cause }) })
-  const stop = new AbortController()
-  const ended = Promise.withResolvers<void>()
-  // Whoever does not look at it still finds the end in the audit trail.
-  ended.promise.catch(() => undefined)
   const done = new BoundedCache<number, true>({ maxEntries: maxRemembered, clock: guard.clock })
   const underWay = new Set<number>()
   let room = Promise.withResolvers<void>()
@@ -114,8 +96,8 @@ export async function consumer<P extends Principal | Anonymous>(
       done.set(at, true, guard.clock.now() + rememberedMs)
       acknowledge(native)
     } catch (error) {
-      if (stop.signal.aborted || isSecurityError(error, 'ERR_ABORTED')) return
-      warn('ERR_NATS_HANDLER', `The handler of "${stream}" threw at ${at}.`, error)
+      if (signal.aborted || isSecurityError(error, 'ERR_ABORTED')) return
+      warn('ERR_NATS_HANDLER' satisfies NatsErrorCode, `The handler of "${stream}" threw at ${at}.`, error)
       native.nak(retryDelayMs(native.info.deliveryCount))
     } finally {
       clearInterval(working)
@@ -143,7 +125,7 @@ export async function consumer<P extends Principal | Anonymous>(
       // The server forgot the request with the connection that it came on.
       for await (const { type } of own.status()) if (type === 'reconnect') batch?.stop()
     })()
-    for (let failures = 0; !stop.signal.aborted && !own.isClosed();) {
+    for (let failures = 0; !signal.aborted && !own.isClosed();) {
       while (underWay.size > prefetch / 2 && !own.isClosed()) {
         room = Promise.withResolvers()
         await room.promise
@@ -153,13 +135,13 @@ export async function consumer<P extends Principal | Anonymous>(
         for await (const native of batch) void receive(native, workingEveryMs)
         failures = 0
       } catch (error) {
-        if (stop.signal.aborted || own.isClosed()) break
-        await pause(retryDelayMs(failures++), stop.signal)
+        if (signal.aborted || own.isClosed()) break
+        await pause(retryDelayMs(failures++), signal)
         // Whether it was deleted, or the server is away for a while.
         await from.info().catch((cause: unknown) => {
           if (diagnose(cause).family !== 'unavailable') throw cause
         })
-        warn('ERR_NATS_UNAVAILABLE', `The consumer of "${stream}" asks again.`, error)
+        warn('ERR_NATS_UNAVAILABLE' satisfies NatsErrorCode, `The consumer of "${stream}" asks again.`, error)
       }
     }
     throw (await endOf(own)) ?? codedAs('ERR_NATS_UNAVAILABLE', undefined)
@@ -170,7 +152,7 @@ export async function consumer<P extends Principal | Anonymous>(
       if (connection !== own) return
       connection = undefined
       void own.close().catch(() => undefined)
-      void again(why).catch(end)
+      lost(why)
     }
   const open = async (): Promise<void> => {
     const own = await client.open()
@@ -181,32 +163,7 @@ export async function consumer<P extends Principal | Anonymous>(
       throw diagnose(error)
     }
   }
-  /** After an outage opens anew, for as long as it takes; anything else is the end. */
-  const again = async (error: unknown): Promise<void> => {
-    if (stop.signal.aborted) return
-    const cause = diagnose(error)
-    if (cause.family !== 'unavailable') throw cause
-    warn(cause.code as NatsErrorCode, `The consumer of "${stream}" connects anew.`, cause)
-    const reopen = async (): Promise<void> => {
-      if (!stop.signal.aborted) await open()
-    }
-    await attempting(forever, reopen, stop.signal)
-    if (stop.signal.aborted) await close()
-  }
-  const end = (error: SecurityError): void => {
-    if (stop.signal.aborted) return
-    guard.report({
-      type: 'sessionEnded',
-      protocol: 'nats',
-      code: error.code,
-      message: `The consumer of "${stream}" has ended.`,
-      cause: error,
-    })
-    ended.reject(error)
-    void close()
-  }
-  const close = async (): Promise<void> => {
-    stop.abort()
+  const release = async (): Promise<void> => {
     gate.close()
     const last = connection
     connection = undefined
@@ -214,16 +171,10 @@ export async function consumer<P extends Principal | Anonymous>(
     await last?.flush().catch(() => undefined)
     await last?.close().catch(() => undefined)
     await letters?.close()
-    ended.resolve()
   }
-
-  try {
-    await attempting(firstAttempts, open)
-  } catch (error) {
-    await close()
-    throw error
-  }
-  return { ended: ended.promise, close, [Symbol.asyncDispose]: close }
+  const life = lifetime(`The consumer of "${stream}"`, guard, { open, release })
+  const { warn, lost, signal } = life
+  return await life.start()
 }
 
 /** One that is lost on the way costs a redelivery, which is recognized. */

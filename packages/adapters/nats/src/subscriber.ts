@@ -13,14 +13,13 @@ import {
   type Principal,
 } from '@portcullis/core'
 import type { Msg, NatsConnection } from '@nats-io/transport-node'
-import { attempting } from './attempts.ts'
 import type { NatsClient } from './client.ts'
 import { endOf } from './connection.ts'
 import { dropRefused, type withoutIdentity } from './danger.ts'
 import { describe } from './describe.ts'
 import { codedAs, diagnose } from './diagnose.ts'
 import type { NatsErrorCode } from './errors.ts'
-import type { NatsConsumer } from './listener.ts'
+import { lifetime, type NatsConsumer } from './lifetime.ts'
 import { coreMessage, type NatsMessage } from './message.ts'
 import { isSubject, sealer, type MessageToSend } from './outgoing.ts'
 import { deadLetterOf, refusalOf } from './refuse.ts'
@@ -52,10 +51,6 @@ export type SubscriptionHandler<P extends Principal | Anonymous = Principal> = (
   principal: P,
 ) => Answer | void | Promise<Answer | void>
 
-// As a service that starts: about ten seconds.
-const firstAttempts = 6
-const forever = 1_000_000_000
-
 /**
  * Subscribes by core NATS; each message is judged, the handler gets those that the guard allows with the principal who
  * *produced* them, the others are published to the dead letters, and their requesters told no more than a status.
@@ -70,14 +65,8 @@ export async function subscriber<P extends Principal | Anonymous>(
   const { client, subject, queue, guard, deadLetter, identity, maxInFlight } = settingsOf(options)
   requireFunction('subscriber: the handler', handler)
   const seal = identity === undefined ? undefined : sealer('subscriber', { identity }, client.origin)
-  const stop = new AbortController()
-  const ended = Promise.withResolvers<void>()
-  // Whoever does not look at it still finds the end in the audit trail.
-  ended.promise.catch(() => undefined)
   let connection: NatsConnection | undefined
   let underWay = 0
-  const warn = (code: NatsErrorCode, message: string, cause?: unknown): void =>
-    guard.report({ type: 'warning', protocol: 'nats', code, message, ...(cause !== undefined && { cause }) })
 
   const gate = new MessageGate<NatsMessage, P>({
     guard,
@@ -89,7 +78,8 @@ export async function subscriber<P extends Principal | Anonymous>(
         await sent(own, deadLetter, () => own.publish(deadLetter, message.content, { headers: deadLetterOf(message, letter) }))
       if (message.reply !== undefined) own.publish(message.reply, '', { headers: refusalOf(letter) })
     },
-    onPause: () => warn('ERR_NATS_UNAVAILABLE', `The subscriber of "${subject}" waits, for messages cannot be judged.`),
+    onPause: () =>
+      warn('ERR_NATS_UNAVAILABLE' satisfies NatsErrorCode, `The subscriber of "${subject}" waits, for messages cannot be judged.`),
   })
 
   const handle = async (message: NatsMessage, principal: P): Promise<void> => {
@@ -102,13 +92,16 @@ export async function subscriber<P extends Principal | Anonymous>(
   }
   const receive = async (native: Msg): Promise<void> => {
     if (underWay >= maxInFlight)
-      return warn('ERR_NATS_HANDLER', `More than ${maxInFlight} messages of "${subject}" are under way; one was dropped.`)
+      return warn(
+        'ERR_NATS_HANDLER' satisfies NatsErrorCode,
+        `More than ${maxInFlight} messages of "${subject}" are under way; one was dropped.`,
+      )
     underWay++
     try {
       await gate.pass(coreMessage(native), handle)
     } catch (error) {
-      if (!stop.signal.aborted && !isSecurityError(error, 'ERR_ABORTED'))
-        warn('ERR_NATS_HANDLER', `The handler of "${subject}" threw.`, error)
+      if (!signal.aborted && !isSecurityError(error, 'ERR_ABORTED'))
+        warn('ERR_NATS_HANDLER' satisfies NatsErrorCode, `The handler of "${subject}" threw.`, error)
     } finally {
       underWay--
     }
@@ -133,7 +126,7 @@ export async function subscriber<P extends Principal | Anonymous>(
       connection = undefined
       subscription.unsubscribe()
       void own.close().catch(() => undefined)
-      void again(why).catch(end)
+      lost(why)
     }
     try {
       await Promise.race([own.flush(), failed.promise])
@@ -144,40 +137,16 @@ export async function subscriber<P extends Principal | Anonymous>(
     connection = own
     void endOf(own).then((error) => over(error ?? codedAs('ERR_NATS_UNAVAILABLE', undefined)))
   }
-  const again = async (error: unknown): Promise<void> => {
-    const cause = diagnose(error)
-    if (cause.family !== 'unavailable') throw cause
-    warn(cause.code as NatsErrorCode, `The subscriber of "${subject}" connects anew.`, cause)
-    const reopen = async (): Promise<void> => {
-      if (!stop.signal.aborted) await open()
-    }
-    await attempting(forever, reopen, stop.signal)
-    if (stop.signal.aborted) await close()
-  }
-  const end = (error: unknown): void => {
-    if (stop.signal.aborted) return
-    const { code } = diagnose(error)
-    guard.report({ type: 'sessionEnded', protocol: 'nats', code, message: `The subscriber of "${subject}" has ended.`, cause: error })
-    ended.reject(error)
-    void close()
-  }
-  const close = async (): Promise<void> => {
-    stop.abort()
+  const release = async (): Promise<void> => {
     gate.close()
     const last = connection
     connection = undefined
     await last?.flush().catch(() => undefined)
     await last?.close().catch(() => undefined)
-    ended.resolve()
   }
-
-  try {
-    await attempting(firstAttempts, open)
-  } catch (error) {
-    await close()
-    throw error
-  }
-  return { ended: ended.promise, close, [Symbol.asyncDispose]: close }
+  const life = lifetime(`The subscriber of "${subject}"`, guard, { open, release })
+  const { warn, lost, signal } = life
+  return await life.start()
 }
 
 function settingsOf<P extends Principal | Anonymous>(
