@@ -1,6 +1,6 @@
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { UnavailableError, type CredentialSource } from '@portcullis/core'
+import { cached, UnavailableError, type CredentialSource } from '@portcullis/core'
 import { secureServerOptions } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { useServer } from 'graphql-ws/use/ws'
@@ -107,6 +107,36 @@ describe('the client', () => {
     })
     expect(source.asked).toBe(2)
   })
+
+  it('ends at once when it was revoked and its source says that it has no other credential', async () => {
+    await open()
+    const one = await calling(cached(yielding('rita')))
+    const [first, second] = [
+      one.subscribe({ query: 'subscription { ticks { number } }' }).next(),
+      one.subscribe({ query: 'subscription { ticks { number } }' }).next(),
+    ]
+    await until('Two subscriptions', () => listeners.size === 2)
+    revocationOf('rita').revoke('left')
+    // Well before the library's first back-off is over.
+    for (const ended of await Promise.allSettled([first, second]))
+      expect(ended).toMatchObject({ reason: { code: 'ERR_GRAPHQL_REFUSED', cause: { code: 'ERR_SOURCE_EXHAUSTED' } } })
+  })
+
+  it('takes a source that is down for a reason to connect again later', async () => {
+    await open()
+    const source = yielding('alice')
+    let down = true
+    const failing: CredentialSource = (request) => {
+      if (!down) return source(request)
+      down = false
+      throw new UnavailableError('ERR_TEST_DOWN', 'down')
+    }
+    const stream = (await calling(failing)).subscribe({ query: 'subscription { ticks { number } }' })
+    // The library's first back-off, which is up to four seconds of the real clock.
+    const publishing = setInterval(() => publish(2), 50)
+    expect(await stream.next().finally(() => clearInterval(publishing))).toMatchObject({ value: { data: { ticks: { number: 2 } } } })
+    await stream.return?.()
+  }, 15_000)
 
   it('hears that an operation is refused', async () => {
     await open()

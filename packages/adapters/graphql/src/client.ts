@@ -7,6 +7,8 @@ import {
   AuthenticationError,
   checkOptions,
   ConfigurationError,
+  isExhausted,
+  isSecurityError,
   requireFunction,
   requireNumber,
   requireText,
@@ -223,6 +225,8 @@ class EndpointClient implements Client {
       webSocketImpl: SecureWebSocket,
       connectionAckWaitTimeout: timeoutMs,
       connectionParams: () => this.#params(),
+      // The library tells close events by their shape, which some errors of a source have too. Only an outage passes.
+      shouldRetry: (thrown) => (isSecurityError(thrown) ? thrown.family === 'unavailable' : closeCodeOf(thrown) !== undefined),
       on: {
         connected: (socket) => {
           this.#socket = socket as WebSocket
@@ -237,15 +241,20 @@ class EndpointClient implements Client {
 
   async #params(): Promise<{ readonly authorization: string } | undefined> {
     const refused = this.#refused
-    const supplied = await this.#supply(refused)
+    const supplied = await this.#supply(refused).catch((error: unknown) => {
+      throw isExhausted(error) ? this.#noOther(error) : error
+    })
     if (supplied === undefined) return undefined
-    if (refused !== undefined && sameCredential(supplied.credential, refused))
-      throw new AuthenticationError<GraphqlErrorCode>(
-        'ERR_GRAPHQL_REFUSED',
-        `${this.#settings.url.origin} refused the credential, and the source has no other.`,
-      )
+    if (refused !== undefined && sameCredential(supplied.credential, refused)) throw this.#noOther()
     this.#presented = supplied.credential
     return presentInBand(supplied.credential)
+  }
+
+  #noOther(cause?: unknown): AuthenticationError {
+    return new AuthenticationError<GraphqlErrorCode>('ERR_GRAPHQL_REFUSED', {
+      message: `${this.#settings.url.origin} refused the credential, and the source has no other.`,
+      cause,
+    })
   }
 
   async #supply(refused?: Credential): Promise<Supplied | undefined> {

@@ -1,7 +1,9 @@
 import { createServer, type Server } from 'node:https'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { bearerToken } from '@portcullis/auth'
 import {
+  cached,
   guard,
   scope,
   secret,
@@ -241,6 +243,18 @@ describe('a client whose connection ended', () => {
     expect(requests).toHaveLength(1)
   })
 
+  it('gives up after a 4401 if its source says that it has no other, here and in a client made later', async () => {
+    const { port, requests, sockets } = await bare()
+    const credentials = bearerToken({ token: 'alice', targets: [`https://localhost:${port}`] })
+    const one = await client(port, { credentials })
+    sockets[0]?.close(4401)
+    await until(() => !one.connected)
+    await later(1_000)
+    expect(await one.ended).toMatchObject({ code: 'ERR_WEBSOCKET_REFUSED', cause: { code: 'ERR_SOURCE_EXHAUSTED' } })
+    await expect(client(port, { credentials })).rejects.toMatchObject({ code: 'ERR_WEBSOCKET_REFUSED' })
+    expect([requests.length, clock.pending]).toEqual([1, 0])
+  })
+
   it.each([
     [4403, 'ERR_WEBSOCKET_FORBIDDEN'],
     [1008, 'ERR_WEBSOCKET_FORBIDDEN'],
@@ -386,6 +400,29 @@ describe('a client of a listener of ours', () => {
     await one.send('still here')
     await until(() => one.messages.length === 1)
     expect(one.messages).toEqual(['still here'])
+  })
+
+  it.each([2, 5, 60])('renews tokens of %i s in band over a source that caches until the last fifth', async (seconds) => {
+    const source = lasting(seconds, true)
+    const one = await client(listener.port, { credentials: cached(source, { clock }), reconnect: false })
+    // Steps as short as the client's own, with time in between for the frames on the sockets.
+    for (let step = 0; renewals() < 3 && step < 60; step++) await later(seconds * 50)
+    expect([renewals(), one.connected]).toEqual([3, true])
+    // The source was asked for what was presented, and for nothing else.
+    expect(source.asked).toHaveLength(4)
+  })
+
+  it('asks a source that has no newer credential a bounded number of times', async () => {
+    let asked = 0
+    const expiresAt = new Date(clock.now() + 5_000)
+    const same: CredentialSource = () => {
+      asked++
+      return { credential: { kind: 'bearer', carrier: 'authorization', token: secret('alice') }, expiresAt }
+    }
+    await client(listener.port, { credentials: same })
+    for (let step = 0; step < 100; step++) await clock.advanceAsync(100)
+    expect(asked).toBeGreaterThan(5)
+    expect(asked).toBeLessThan(20)
   })
 
   it('renews when the listener warns, if its source names no expiry', async () => {

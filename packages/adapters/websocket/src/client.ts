@@ -78,6 +78,12 @@ export interface WebSocketClient extends AsyncDisposable {
 
 // Time for a fetch and a frame, and some more for clocks that differ.
 const renewAheadMs = 30_000
+// Of what is left. A new credential has half of its time; a source that caches gives the next one only near the end, in
+// the last fifth, and while it fetches that one the old one still: steps of a quarter look there more than once.
+const firstLookShare = 1 / 2
+const lookAgainShare = 1 / 4
+// The shortest step, and with it a bound on how often a source is asked: no frame would be there in time for less.
+const shortestStepMs = 100
 // A connection that has lived for so long was a success; only then the back-off begins anew.
 const stableMs = 10_000
 
@@ -252,7 +258,7 @@ class Client implements WebSocketClient {
     } finally {
       if (!sent && this.#connection === connection) {
         this.#renewing = false
-        this.#schedule()
+        this.#schedule(lookAgainShare)
       }
     }
   }
@@ -272,12 +278,12 @@ class Client implements WebSocketClient {
   }
 
   /** Wakes up ahead of the expiry that the source has named; the nearer that is, the sooner it looks again. */
-  #schedule(): void {
+  #schedule(share = firstLookShare): void {
     this.#renewal?.cancel()
     const { clock } = this.#parts.settings
     const leftMs = (this.#presented?.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY) - clock.now()
-    if (this.#connection?.tag === undefined || leftMs === Number.POSITIVE_INFINITY || leftMs < 1_000) return
-    this.#renewal = clock.schedule(Math.max(leftMs / 2, leftMs - renewAheadMs), () => void this.#renew())
+    if (this.#connection?.tag === undefined || leftMs === Number.POSITIVE_INFINITY || leftMs <= shortestStepMs) return
+    this.#renewal = clock.schedule(Math.max(shortestStepMs, leftMs * share, leftMs - renewAheadMs), () => void this.#renew())
   }
 
   #closed(code: number): void {

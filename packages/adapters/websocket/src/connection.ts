@@ -58,26 +58,30 @@ export async function supply(settings: ConnectionSettings, signal: AbortSignal, 
  * asked once more; the same one is never sent twice.
  */
 export async function open(settings: ConnectionSettings, signal: AbortSignal, refused?: Credential): Promise<Connection> {
-  const first = await supply(settings, signal, refused)
-  if (first !== undefined && refused !== undefined && sameCredential(first.credential, refused)) throw noOther(settings)
+  const first = await supplyOther(settings, signal, refused)
   const answer = await handshake(settings, signal, first)
   if ('socket' in answer) return answer
   if (first === undefined || !heed(answer)) throw handshakeError(settings.origin, answer)
-  const second = await supply(settings, signal, first.credential).catch((error: unknown) => {
-    if (isExhausted(error)) return undefined
-    throw error
-  })
-  if (second === undefined || sameCredential(first.credential, second.credential)) throw noOther(settings)
+  const second = await supplyOther(settings, signal, first.credential)
   const last = await handshake(settings, signal, second)
   if ('socket' in last) return last
   throw handshakeError(settings.origin, last)
 }
 
-function noOther({ origin }: ConnectionSettings): AuthenticationError {
-  return new AuthenticationError<WebSocketErrorCode>(
-    'ERR_WEBSOCKET_REFUSED',
-    `${origin} refused the credential, and the source has no other.`,
-  )
+/** As {@link supply}. A source that has nothing but what was refused is no outage: what it lacks, waiting does not bring. */
+async function supplyOther(settings: ConnectionSettings, signal: AbortSignal, refused?: Credential): Promise<Supplied | undefined> {
+  let cause: unknown
+  try {
+    const supplied = await supply(settings, signal, refused)
+    if (supplied === undefined || refused === undefined || !sameCredential(supplied.credential, refused)) return supplied
+  } catch (error) {
+    if (!isExhausted(error)) throw error
+    cause = error
+  }
+  throw new AuthenticationError<WebSocketErrorCode>('ERR_WEBSOCKET_REFUSED', {
+    message: `${settings.origin} refused the credential, and the source has no other.`,
+    cause,
+  })
 }
 
 async function handshake(settings: ConnectionSettings, signal: AbortSignal, supplied: Supplied | undefined): Promise<Connection | Refused> {
