@@ -1,3 +1,4 @@
+import { connect as connectOld } from 'nats'
 import { setTimeout as wait } from 'node:timers/promises'
 import { UnavailableError, type AuditEvent } from '@portcullis/core'
 import { signedMessages } from '@portcullis/message'
@@ -173,6 +174,27 @@ describe('messages of streams', () => {
     await expect(listening.ended).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
   })
 
+  it('interoperate: the older library reads what we sign, and what it sends lands among the dead letters', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream()
+    const { username: user, password: pass, pki } = scene.server
+    const foreign = await connectOld({ servers: `localhost:${scene.server.port}`, user, pass, tls: { ca: pki.ca.certificate } })
+    const read = foreign.subscribe(subject, { max: 1 })
+    await foreign.flush()
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await shop.send({ subject, content: 'for everybody' })
+    for await (const message of read) expect(message.string()).toBe('for everybody')
+    await foreign.jetstream().publish(subject, Buffer.from('from elsewhere'))
+    const heard: string[] = []
+    await using listening = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead },
+      (message) => void heard.push(message.content.toString()),
+    )
+    await expect.poll(() => scene.unfinished(name)).toBe(0)
+    expect([heard, (await scene.stored(deadStream)).map(({ text }) => text)]).toEqual([['for everybody'], ['from elsewhere']])
+    await foreign.close()
+    void listening
+  })
+
   it('outlive a restart of the server', { timeout: 30_000 }, async () => {
     await using own = new Scene(await startNats({ jetstream: true }))
     const { name, subject, dead } = await own.stream()
@@ -247,6 +269,26 @@ describe('messages of core NATS', () => {
     await using alone = await publisher({ client: await scene.open(), identity: scene.sign() })
     await expect(alone.request({ subject: 'stock.count', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_REPLY_REFUSED' })
     void answering
+  })
+
+  it('are heard again after a restart of the server; what was published meanwhile is gone', { timeout: 30_000 }, async () => {
+    await using own = new Scene(await startNats())
+    const heard: string[] = []
+    await using listening = await subscriber(
+      { client: await own.open(), subject: 'core.sold', guard: warehouse(), deadLetter: 'core.dead' },
+      (message) => void heard.push(message.content.toString()),
+    )
+    await using shop = await publisher({ client: await own.open(), identity: own.sign() })
+    await shop.publish({ subject: 'core.sold', content: 'before' })
+    await expect.poll(() => heard).toEqual(['before'])
+    await own.server.restart()
+    const publish = (): Promise<string> =>
+      shop.publish({ subject: 'core.sold', content: 'after' }).then(
+        () => 'sent',
+        () => 'not sent',
+      )
+    await expect.poll(async () => [await publish(), heard.at(-1)], { timeout: 15_000, interval: 200 }).toEqual(['sent', 'after'])
+    void listening
   })
 
   it('are refused at once without a permission', async () => {
