@@ -11,7 +11,7 @@ export const root = resolve(import.meta.dirname, '../../..')
 
 /** The adapters that have a suite, by the names of their folders. */
 export function adaptersWithSuite(): readonly string[] {
-  return globSync('packages/adapters/*/src/conformance.test.ts', { cwd: root })
+  return globSync('packages/adapters/*/src/conformance{,.servers}.test.ts', { cwd: root })
     .map((file) => basename(dirname(dirname(file))))
     .toSorted()
 }
@@ -28,7 +28,7 @@ export async function runSuites(): Promise<Matrix> {
   try {
     const file = join(folder, 'report.json')
     const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
-    const suites = globSync('packages/adapters/*/src/conformance.test.ts', { cwd: root })
+    const suites = globSync('packages/adapters/*/src/conformance{,.servers}.test.ts', { cwd: root })
     await new Promise<void>((done) => {
       execFile(process.execPath, [vitest, 'run', '--reporter=json', `--outputFile=${file}`, ...suites], { cwd: root }, () => done())
     })

@@ -38,11 +38,11 @@ function asTheReadmeSays(each: Package): string[] {
   return [...line.trim().split(/\s+/), '@types/node@24']
 }
 
-/** The package's peers, in the versions that it accepts, and their types where these are published apart. */
+/** The package's peers, in the versions that it accepts, and where their types are published apart, those of the same major. */
 function peersOf({ manifest: { peerDependencies = {}, devDependencies = {} } }: Package): string[] {
   return Object.entries(peerDependencies).flatMap(([name, range]) => {
     const types = `@types/${name}`
-    return types in devDependencies ? [`${name}@${range}`, `${types}@${range}`] : [`${name}@${range}`]
+    return types in devDependencies ? [`${name}@${range}`, `${types}@${/\d+/.exec(range)?.[0] ?? 'latest'}`] : [`${name}@${range}`]
   })
 }
 

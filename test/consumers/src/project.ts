@@ -32,9 +32,17 @@ export class Project implements Disposable {
     return this.#run('npm', ['install', '--prefix', this.folder, '--prefer-offline', ...packages])
   }
 
-  /** Compiles main.ts as strictly as the compiler can, dependencies' declarations included. */
-  compile(): Promise<Ended> {
-    return this.#run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', this.folder, '--pretty', 'false'])
+  /**
+   * Compiles main.ts as strictly as the compiler can, our declarations included. What the declarations of others say among
+   * themselves is theirs: lru-cache does not stand `exactOptionalPropertyTypes`.
+   */
+  async compile(): Promise<Ended> {
+    const compiler = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
+    const { code, output } = await this.#run(process.execPath, [compiler, '-p', this.folder, '--pretty', 'false'])
+    // An error begins a line; what explains it is indented.
+    const errors = output.split(/\n(?! )/).filter((error) => error !== '')
+    const ours = errors.filter((error) => !/^node_modules\/(?!@portcullis\/)/.test(error))
+    return errors.length === 0 || ours.length > 0 ? { code, output: ours.join('\n') } : { code: 0, output: '' }
   }
 
   /** Runs a file of the project. */
