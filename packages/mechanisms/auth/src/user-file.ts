@@ -29,14 +29,19 @@ export function readUserFileSync(path: string): FileContent {
 /** The same without blocking. A file that changes while it is read is refused with `ERR_USER_STORE_UNREADABLE`. */
 export async function readUserFile(path: string): Promise<FileContent> {
   try {
-    await using handle = await open(path, 'r')
-    const before = await handle.stat({ bigint: true })
-    checkSize(path, before)
-    const bytes = await handle.readFile()
-    const mark = markOf(before)
-    if (markOf(await handle.stat({ bigint: true })) !== mark)
-      throw new ConfigurationError('ERR_USER_STORE_UNREADABLE', `${path} changed while it was read.`)
-    return { text: decode(path, bytes), mark }
+    const handle = await open(path, 'r')
+    // Not `await using`: the lowest Node that we support does not have it, and processes may run this source as it is.
+    try {
+      const before = await handle.stat({ bigint: true })
+      checkSize(path, before)
+      const bytes = await handle.readFile()
+      const mark = markOf(before)
+      if (markOf(await handle.stat({ bigint: true })) !== mark)
+        throw new ConfigurationError('ERR_USER_STORE_UNREADABLE', `${path} changed while it was read.`)
+      return { text: decode(path, bytes), mark }
+    } finally {
+      await handle.close()
+    }
   } catch (error) {
     throw unreadable(path, error)
   }
