@@ -64,6 +64,8 @@ export async function openFront<P extends Party>(
     unknownProtocolTimeout: timeouts.fieldsMs,
   })
   server.maxConnections = limits.maxConnections
+  // Node 22 takes these for HTTP/1.1 beside HTTP/2 from the server's fields alone, and would go without our bounds.
+  Object.assign(server, http1, { requireHostHeader: true })
   attach(server, bundle)
   const unsubscribe = bundle.subscribe((event) => {
     if (event.type === 'reloaded') guard.report({ type: 'tlsReloaded', protocol: 'https' })

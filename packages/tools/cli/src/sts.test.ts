@@ -307,7 +307,7 @@ describe('what the command line of sts may not say', () => {
     expect(await portcullis(['sts', '--config', file, '--port', '0', ...args], '', folder.path)).toMatchObject({
       code: 2,
       stdout: '',
-      stderr: expect.stringMatching(new RegExp(`^${codeOfError}: `)),
+      stderr: expect.stringMatching(new RegExp(`^${codeOfError}: `, 'm')),
     })
   })
 })
