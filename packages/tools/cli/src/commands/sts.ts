@@ -45,14 +45,15 @@ then its events on stderr, one JSON object per line and without secrets, until S
     const ending = endOf(terminal)
     const closing: (() => unknown)[] = [ending.ignore]
     try {
-      const [{ createSts }, { sqliteState }, { fileUserStore }] = await Promise.all([
+      const [{ createSts }, sqlite, { fileUserStore }] = await Promise.all([
         import('@portcullis/sts'),
-        import('@portcullis/sts/sqlite'),
+        // Node 22 warns of its SQLite on stderr, where the events are: only where it is asked for.
+        stateFile === undefined ? undefined : import('@portcullis/sts/sqlite'),
         import('@portcullis/auth'),
       ])
       const report = (event: object): void => void terminal.stderr.write(`${lineOf(event)}\n`)
       const { tls, authority } = await openTls(service.issuer, closing)
-      const state = stateFile === undefined ? undefined : opened(stateFile, (file) => sqliteState({ file }))
+      const state = stateFile === undefined || sqlite === undefined ? undefined : opened(stateFile, (file) => sqlite.sqliteState({ file }))
       if (state !== undefined) closing.push(() => state.close())
       const users = usersFile === undefined ? undefined : fileUserStore({ name: 'users', file: usersFile, report })
       if (users !== undefined) closing.push(() => users.close())
