@@ -47,9 +47,15 @@ export async function connect(options: ConnectOptions): Promise<HelloClient> {
   checkOptions<ConnectOptions>('connect', options, { host: true, port: true, tls: true, serverName: true, source: true })
   const { host, port, tls, serverName, source } = options
   const bundle = await tlsBundle(tls)
-  const socket = await connectTls(bundle, { host, port, ...(serverName !== undefined && { serverName }) })
   // Who makes a bundle closes it.
-  if (!isTlsBundle(tls)) socket.once('close', () => bundle.close())
+  const release = (): void => {
+    if (!isTlsBundle(tls)) bundle.close()
+  }
+  const socket = await connectTls(bundle, { host, port, ...(serverName !== undefined && { serverName }) }).catch((error: unknown) => {
+    release()
+    throw error
+  })
+  socket.once('close', release)
   const line = new Line(socket, source, { origin: `hello://${serverName ?? host}:${port}`, secure: true })
   try {
     await line.authenticate()

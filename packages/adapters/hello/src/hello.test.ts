@@ -1,7 +1,12 @@
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect as connectPlain } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { connect as connectSecure, type TLSSocket } from 'node:tls'
 
 import { everyone, guard, isSecurityError, type AuditEvent, type Guard } from '@portcullis/core'
+import { manualClock } from '@portcullis/core/testing'
 import { jwt } from '@portcullis/jwt'
 import { asUser, testIssuer, testPki, type TestIssuer } from '@portcullis/testkit'
 import { tlsBundle } from '@portcullis/tls'
@@ -251,6 +256,42 @@ test('a TLS bundle that the listener made ends with it; one that it was given do
   await (await serve({ tls: given, guard: orders, operations: {} })).close()
   expect(issuer.clock.pending).toBe(1)
   given.close()
+})
+
+test('nothing is left behind where it cannot listen or connect', async () => {
+  const port = await listen({})
+  const pki = await testPki()
+  const clock = manualClock(Date.now())
+  const own = { side: 'server', identity: { pem: pki.servers.sound.pem }, clock } as const
+  await expect(serve({ tls: own, guard: orders, operations: {}, port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+  expect(clock.pending).toBe(0)
+  const folder = await mkdtemp(join(tmpdir(), 'portcullis-hello-'))
+  closing.push(() => void rm(folder, { recursive: true }))
+  const trust = { pemFile: join(folder, 'authority.pem') }
+  await writeFile(trust.pemFile, tls.authority)
+  await listener?.close()
+  await expect(connect({ host: 'localhost', port, tls: { side: 'client', trust, clock } })).rejects.toMatchObject({
+    code: 'ERR_TLS_CONNECT',
+  })
+  expect(clock.pending).toBe(0)
+})
+
+test('a listener that stops takes nobody any more, and waits for no handshake', async () => {
+  const port = await listen({ 'read health': { guard: orders.with({ authenticate: everyone() }), ...answering('well') } })
+  const silent = connectPlain(port, '127.0.0.1')
+  const late = connectPlain(port, '127.0.0.1')
+  await Promise.all([once(silent, 'connect'), once(late, 'connect')])
+  // The listener has both by the time that it has answered a third.
+  const third = await peerOf(port)
+  third.socket.write('read health\n')
+  await expect.poll(() => third.lines).toEqual(['OK "well"'])
+  const closed = listener?.close()
+  const secure = connectSecure({ socket: late, ca: tls.authority, servername: 'localhost' }).on('error', () => undefined)
+  let heard = ''
+  secure.on('data', (chunk) => (heard += String(chunk)))
+  secure.write('read health\n')
+  await closed
+  expect(heard).toBe('')
 })
 
 test('a credential that the protocol has no form for is the mistake of whoever configured it', () => {

@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:tls'
 
-import { checkOptions, requireGuard, type Anonymous, type Guard, type Principal } from '@portcullis/core'
+import { checkOptions, requireGuard, requireNumber, requireText, type Anonymous, type Guard, type Principal } from '@portcullis/core'
 import { attach, isTlsBundle, secureServerOptions, tlsBundle, type ServerTlsBundle, type ServerTlsOptions } from '@portcullis/tls'
 
 import { Connection } from './connection.ts'
@@ -37,11 +37,16 @@ export interface HelloListener {
 
 // Each holds a socket and a session, some tens of kilobytes: a gigabyte at most.
 const maxConnections = 10_000
+// How long a peer that is still in its handshake may hold up the end of the listener.
+const handshakeMs = 1_000
 
-/** Opens a listener. Throws `ERR_GUARD_MISSING` without a guard, and what `tlsBundle` throws. */
+/** Opens a listener. Throws `ERR_GUARD_MISSING` without a guard, what `tlsBundle` throws, and the system's error if the address cannot be had. */
 export async function serve<P extends Principal | Anonymous>(options: ServeOptions<P>): Promise<HelloListener> {
   checkOptions<ServeOptions<P>>('serve', options, { tls: true, guard: true, operations: true, port: true, host: true })
   const guard: Guard = requireGuard('serve', options.guard)
+  const port = requireNumber('serve: port', options.port ?? 0, { min: 0, max: 65_535 })
+  // An empty one would be every address of the machine.
+  const host = requireText('serve: host', options.host ?? '127.0.0.1')
   // A map, so that no name that a peer chooses resolves to something inherited.
   const operations = new Map<string, Operation<Principal | Anonymous>>(Object.entries(options.operations))
   for (const [name, operation] of operations)
@@ -50,11 +55,19 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
   const connections = new Set<Connection>()
 
   const server = createServer(secureServerOptions(tls), (socket) => {
+    // Its handshake ended after the listener did.
+    if (!server.listening) return void socket.destroy()
     const connection = new Connection({ socket, tls, guard, operations })
     connections.add(connection)
-    void connection.run().finally(() => connections.delete(connection))
+    return void connection.run().finally(() => connections.delete(connection))
   })
   server.maxConnections = maxConnections
+  // Below TLS, so that those which are still in their handshake are among them.
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   attach(server, tls)
   // What happens before the guard belongs into the same audit trail.
   const unsubscribe = tls.subscribe((event) => {
@@ -67,18 +80,25 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
         ...(event.remoteAddress !== undefined && { remoteAddress: event.remoteAddress }),
       })
   })
-  server.listen(options.port ?? 0, options.host ?? '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    async close() {
-      unsubscribe()
-      const closed = once(server, 'close')
-      server.close()
-      for (const connection of connections) connection.end('shutdown')
-      await closed
-      // Who makes a bundle closes it.
-      if (!isTlsBundle(options.tls)) tls.close()
-    },
+  const close = async (): Promise<void> => {
+    unsubscribe()
+    const closed = once(server, 'close')
+    server.close()
+    for (const connection of connections) connection.end('shutdown')
+    const timer = setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, handshakeMs)
+    await closed
+    clearTimeout(timer)
+    // Who makes a bundle closes it.
+    if (!isTlsBundle(options.tls)) tls.close()
   }
+  try {
+    server.listen(port, host)
+    await once(server, 'listening')
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { port: (server.address() as AddressInfo).port, close }
 }

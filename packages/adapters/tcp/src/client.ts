@@ -33,9 +33,17 @@ export async function connect(options: ConnectOptions): Promise<TLSSocket> {
           (await source({ target: { origin: `tcp://${serverName ?? host}:${port}`, secure: true }, ...(signal && { signal }) })).credential,
         )
   const bundle = await tlsBundle(tls)
-  const socket = await connectTls(bundle, { host, port, ...(serverName !== undefined && { serverName }), ...(signal && { signal }) })
   // Who makes a bundle closes it.
-  if (!isTlsBundle(tls)) socket.once('close', () => bundle.close())
+  const release = (): void => {
+    if (!isTlsBundle(tls)) bundle.close()
+  }
+  const socket = await connectTls(bundle, { host, port, ...(serverName !== undefined && { serverName }), ...(signal && { signal }) }).catch(
+    (error: unknown) => {
+      release()
+      throw error
+    },
+  )
+  socket.once('close', release)
   if (line !== undefined) socket.write(line)
   return socket
 }

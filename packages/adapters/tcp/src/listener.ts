@@ -3,20 +3,22 @@ import {
   checkOptions,
   ConfigurationError,
   isSecurityError,
+  maxGraceMs,
   requireFunction,
   requireGuard,
   requireNumber,
+  requireText,
   type Anonymous,
   type Guard,
   type Principal,
 } from '@portcullis/core'
 import { attach, isTlsBundle, secureServerOptions, tlsBundle, type ServerTlsBundle, type ServerTlsOptions } from '@portcullis/tls'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer, type TLSSocket } from 'node:tls'
 import { channelOf, credentialsOf, describe } from './describe.ts'
 import { readFirstLine } from './first-line.ts'
-import { close, endings, refusals } from './refuse.ts'
+import { close, endings, flushMs, refusals } from './refuse.ts'
 
 /** What {@link serve} takes. */
 export interface ServeOptions<P extends Principal | Anonymous = Principal> {
@@ -68,7 +70,7 @@ export interface TcpListener {
  *
  * A raw stream has no words for a challenge and no place for a second credential: who is refused is closed without an
  * answer, and there is no re-authentication in band; a client connects anew ahead of expiry. Throws
- * `ERR_GUARD_MISSING` without a guard, and what `tlsBundle` throws.
+ * `ERR_GUARD_MISSING` without a guard, what `tlsBundle` throws, and the system's error if the address cannot be had.
  */
 export async function serve<P extends Principal | Anonymous>(
   options: ServeOptions<P>,
@@ -82,6 +84,8 @@ export async function serve<P extends Principal | Anonymous>(
 
   const take = async (socket: TLSSocket): Promise<void> => {
     socket.on('error', () => undefined)
+    // Its handshake ended after the listener did.
+    if (!server.listening) return close(socket, 'cut')
     socket.setTimeout(settings.idleTimeoutMs, () => close(socket, 'cut'))
     sessions.set(socket, undefined)
     socket.once('close', () => {
@@ -116,6 +120,12 @@ export async function serve<P extends Principal | Anonymous>(
     })
   })
   server.maxConnections = settings.maxConnections
+  // Below TLS, so that those which are still in their handshake are among them.
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
   attach(server, tls)
   // What happens before the guard belongs into the same audit trail.
   const unsubscribe = tls.subscribe((event) => {
@@ -128,8 +138,6 @@ export async function serve<P extends Principal | Anonymous>(
       ...(event.remoteAddress !== undefined && { remoteAddress: event.remoteAddress }),
     })
   })
-  server.listen(options.port ?? 0, options.host ?? '127.0.0.1')
-  await once(server, 'listening')
 
   const shutDown = async (): Promise<void> => {
     unsubscribe()
@@ -139,9 +147,20 @@ export async function serve<P extends Principal | Anonymous>(
       if (session === undefined) close(socket, 'cut')
       else session.close('shutdown')
     }
+    const timer = setTimeout(() => {
+      for (const socket of sockets) socket.destroy()
+    }, flushMs)
     await closed
+    clearTimeout(timer)
     // Who makes a bundle closes it.
     if (!isTlsBundle(options.tls)) tls.close()
+  }
+  try {
+    server.listen(settings.port, settings.host)
+    await once(server, 'listening')
+  } catch (error) {
+    await shutDown()
+    throw error
   }
   return { port: (server.address() as AddressInfo).port, close: shutDown, [Symbol.asyncDispose]: shutDown }
 }
@@ -160,12 +179,18 @@ function settingsOf<P extends Principal | Anonymous>(options: ServeOptions<P>) {
     maxSessionMs: true,
     graceMs: true,
   })
-  const { credentials, resource = 'tcp', firstLineTimeoutMs = 10_000, idleTimeoutMs = 300_000, maxConnections = 10_000 } = options
+  const { credentials, firstLineTimeoutMs = 10_000, idleTimeoutMs = 300_000, maxConnections = 10_000 } = options
   if (credentials !== 'certificate' && credentials !== 'firstLine')
     throw new ConfigurationError('ERR_OPTION_INVALID', 'serve: credentials must be "certificate" or "firstLine".')
+  // A year is more than any connection should live; the bounds of `AuthSession`, at construction rather than at the first peer.
+  if (options.maxSessionMs !== undefined) requireNumber('serve: maxSessionMs', options.maxSessionMs, { min: 1, max: 366 * 86_400_000 })
+  if (options.graceMs !== undefined) requireNumber('serve: graceMs', options.graceMs, { min: 0, max: maxGraceMs })
   return {
     credentials,
-    resource,
+    resource: requireText('serve: resource', options.resource ?? 'tcp'),
+    port: requireNumber('serve: port', options.port ?? 0, { min: 0, max: 65_535 }),
+    // An empty one would be every address of the machine.
+    host: requireText('serve: host', options.host ?? '127.0.0.1'),
     firstLineTimeoutMs: requireNumber('serve: firstLineTimeoutMs', firstLineTimeoutMs, { min: 1, max: 60_000 }),
     idleTimeoutMs: requireNumber('serve: idleTimeoutMs', idleTimeoutMs, { min: 1, max: 86_400_000 }),
     maxConnections: requireNumber('serve: maxConnections', maxConnections, { min: 1, max: 1_000_000 }),

@@ -31,8 +31,8 @@ export const endings = {
   shutdown: 'flush',
 } as const satisfies Record<EndReason, Ending>
 
-// A peer that does not read what was written keeps its socket no longer than this.
-const flushMs = 1_000
+/** How long a peer that does not read what was written keeps its socket, in milliseconds. */
+export const flushMs = 1_000
 
 /** Closes a connection in one of the two ways. */
 export function close(socket: TLSSocket, ending: Ending): void {

@@ -1,4 +1,8 @@
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect as connectPlain, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { connect as connectBare } from 'node:tls'
 import {
   AuthenticationError,
@@ -11,7 +15,8 @@ import {
   type Principal,
 } from '@portcullis/core'
 import { manualClock } from '@portcullis/core/testing'
-import { clientCertificate } from '@portcullis/tls'
+import { testPki } from '@portcullis/testkit'
+import { clientCertificate, tlsBundle } from '@portcullis/tls'
 import { developmentTls } from '@portcullis/tls/development'
 import { describe, expect, it } from 'vitest'
 import { connect, guard, serve, type ServeOptions } from './index.ts'
@@ -31,8 +36,10 @@ function setUp(options: Partial<ServeOptions> = {}, init: { readonly expiresAt?:
     })
   })
   const guarded = guard({ authenticate, clock, audit: (event) => events.push(event) })
-  const listen = (handler: Parameters<typeof serve<Principal>>[1] = ({ socket }) => void socket.pipe(socket)) =>
-    serve({ tls: tls.server, guard: guarded, credentials: 'firstLine', ...options }, handler)
+  const listen = (
+    handler: Parameters<typeof serve<Principal>>[1] = ({ socket }) => void socket.pipe(socket),
+    more: Partial<ServeOptions> = {},
+  ) => serve({ tls: tls.server, guard: guarded, credentials: 'firstLine', ...options, ...more }, handler)
   return { clock, events, guarded, listen }
 }
 const source =
@@ -164,6 +171,11 @@ describe('tcp', () => {
       [{ tls: tls.server, guard: guarded }, 'ERR_OPTION_INVALID'],
       [{ tls: tls.server, guard: guarded, credentials: 'firstLine', idleTimeout: 5 }, 'ERR_OPTION_UNKNOWN'],
       [{ tls: tls.server, guard: guarded, credentials: 'firstLine', maxConnections: 0 }, 'ERR_OPTION_INVALID'],
+      [{ tls: tls.server, guard: guarded, credentials: 'firstLine', host: '' }, 'ERR_OPTION_INVALID'],
+      [{ tls: tls.server, guard: guarded, credentials: 'firstLine', port: 65_536 }, 'ERR_OPTION_INVALID'],
+      [{ tls: tls.server, guard: guarded, credentials: 'firstLine', resource: '' }, 'ERR_OPTION_INVALID'],
+      [{ tls: tls.server, guard: guarded, credentials: 'firstLine', maxSessionMs: 0 }, 'ERR_OPTION_INVALID'],
+      [{ tls: tls.server, guard: guarded, credentials: 'firstLine', graceMs: 60_001 }, 'ERR_OPTION_INVALID'],
     ] as const) {
       await expect(serve(options as never, handler)).rejects.toMatchObject({ code })
     }
@@ -175,5 +187,65 @@ describe('tcp', () => {
     const first = await dial(listener.port)
     await expect(dial(listener.port)).rejects.toMatchObject({ family: 'unavailable' })
     first.destroy()
+  })
+
+  it('leaves nothing behind where it cannot listen', async () => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const { port } = taken.address() as { port: number }
+    const pki = await testPki()
+    const { listen } = setUp()
+    const clock = manualClock(Date.now())
+    const own = { side: 'server', identity: { pem: pki.servers.sound.pem }, clock } as const
+    await expect(listen(undefined, { port, tls: own })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    expect(clock.pending).toBe(0)
+    const given = await tlsBundle(own)
+    let subscribed = 0
+    const subscribe = given.subscribe.bind(given)
+    given.subscribe = (listener) => {
+      const stop = subscribe(listener)
+      subscribed++
+      return () => {
+        subscribed--
+        stop()
+      }
+    }
+    await expect(listen(undefined, { port, tls: given })).rejects.toMatchObject({ code: 'EADDRINUSE' })
+    expect([subscribed, clock.pending]).toEqual([0, 1])
+    given.close()
+    taken.close()
+  })
+
+  it('leaves nothing behind where it cannot connect', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'portcullis-tcp-'))
+    const trust = join(folder, 'authority.pem')
+    await writeFile(trust, tls.authority)
+    const listener = await setUp().listen()
+    const clock = manualClock(Date.now())
+    const own = { side: 'client', trust: { pemFile: trust }, clock } as const
+    const socket = await connect({ host: 'localhost', port: listener.port, tls: own })
+    expect(clock.pending).toBe(1)
+    socket.destroy()
+    await listener.close()
+    await expect.poll(() => clock.pending).toBe(0)
+    await expect(connect({ host: 'localhost', port: listener.port, tls: own })).rejects.toMatchObject({ code: 'ERR_TLS_CONNECT' })
+    expect(clock.pending).toBe(0)
+    await rm(folder, { recursive: true })
+  })
+
+  it('takes nobody any more once it stops, and waits for no handshake', async () => {
+    let handled = 0
+    const listener = await setUp().listen(() => void handled++)
+    const silent = connectPlain(listener.port, '127.0.0.1')
+    const late = connectPlain(listener.port, '127.0.0.1')
+    await Promise.all([once(silent, 'connect'), once(late, 'connect')])
+    // The listener has both by the time that it has answered a third.
+    await (await dial(listener.port)).destroy()
+    const closed = listener.close()
+    const secure = connectBare({ socket: late, ca: tls.authority, servername: 'localhost' }).on('error', () => undefined)
+    secure.write('Bearer good\n')
+    await closed
+    expect(handled).toBe(0)
+    await Promise.all([silent, secure].map((socket) => socket.destroyed || once(socket.resume(), 'close')))
   })
 })
