@@ -415,6 +415,8 @@ describe('the listener', () => {
       [{ ...base, maxMessageBytes: 0 }, 'ERR_OPTION_INVALID'],
       [{ ...base, idleTimeoutMs: -1 }, 'ERR_OPTION_INVALID'],
       [{ ...base, graceMs: 60_001 }, 'ERR_OPTION_INVALID'],
+      [{ ...base, host: '' }, 'ERR_OPTION_INVALID'],
+      [{ ...base, port: 65_536 }, 'ERR_OPTION_INVALID'],
       [{ ...base, origin: 'orders' }, 'ERR_OPTION_INVALID'],
       [{ ...base, carriers: { authorization: 'bearer' } }, 'ERR_OPTION_INVALID'],
       [{ ...base, carriers: { 'x-key': 'basic' } }, 'ERR_OPTION_INVALID'],

@@ -6,6 +6,7 @@ import {
   requireFunction,
   requireGuard,
   requireNumber,
+  requireText,
   UnavailableError,
   type Anonymous,
   type Guard,
@@ -160,15 +161,13 @@ export async function serve<P extends Principal | Anonymous>(options: ServeOptio
     if (!isTlsBundle(options.tls)) tls.close()
   }
   try {
-    const port = await listen(front, options)
+    const port = await listen(front, settings)
     origin ??= `https://localhost:${port}`
     return { port, origin, close: shutDown, [Symbol.asyncDispose]: () => shutDown() }
   } catch (cause) {
-    unsubscribe()
-    server.forceShutdown()
-    if (!isTlsBundle(options.tls)) tls.close()
+    await shutDown({ graceMs: 0 })
     throw new UnavailableError<GrpcErrorCode>('ERR_GRPC_BIND', {
-      message: `Port ${options.port ?? 0} of ${options.host ?? '127.0.0.1'} cannot be opened.`,
+      message: `Port ${settings.port} of ${settings.host} cannot be opened.`,
       cause,
     })
   }
@@ -211,7 +210,7 @@ function serverOf<P extends Principal | Anonymous>(options: ServeOptions<P>, int
   return server
 }
 
-function listen(front: TlsServer, { port = 0, host = '127.0.0.1' }: { readonly port?: number; readonly host?: string }): Promise<number> {
+function listen(front: TlsServer, { port, host }: { readonly port: number; readonly host: string }): Promise<number> {
   return new Promise((resolve, reject) => {
     front.once('error', reject)
     front.listen(port, host, () => {
@@ -257,6 +256,9 @@ function settingsOf<P extends Principal | Anonymous>(options: ServeOptions<P>) {
   return {
     guard,
     calls,
+    port: requireNumber('serve: port', options.port ?? 0, { min: 0, max: 65_535 }),
+    // An empty one would be every address of the machine.
+    host: requireText('serve: host', options.host ?? '127.0.0.1'),
     maxConnections: requireNumber('serve: maxConnections', maxConnections, { min: 1, max: 1_000_000 }),
     guardOf: (path: string): Guard => methods.get(path) ?? levels.get(path) ?? levels.get(serviceOf(path)) ?? guard,
     checkGuards(paths: ReadonlySet<string>): void {

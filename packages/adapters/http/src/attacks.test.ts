@@ -5,7 +5,7 @@ import { secureClientOptions } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { json, serve, type Handler, type Listener, type ListenerOptions } from './index.ts'
-import { ask, raw, statusOf, tokens } from './service.test.parts.ts'
+import { ask, raw, statusOf, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 let events: AuditEvent[] = []

@@ -20,7 +20,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { client, json, serve, type Client, type ClientOptions, type Listener, type ListenerOptions } from './index.ts'
 import { plaintextChannel } from './danger.ts'
 import type { Handler } from './handler.ts'
-import { bearer, passwords, tokens } from './service.test.parts.ts'
+import { bearer, passwords, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 const open: { close(): unknown }[] = []

@@ -3,7 +3,7 @@ import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { json, serve, service, type Cors, type Listener } from './index.ts'
 import { CorsRules } from './cors.ts'
-import { ask, tokens } from './service.test.parts.ts'
+import { ask, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 let listener: Listener | undefined

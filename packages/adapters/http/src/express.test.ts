@@ -7,7 +7,7 @@ import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development
 import express, { Router, type Express } from 'express'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { principalOf, protect } from './express.ts'
-import { ask, tokens } from './service.test.parts.ts'
+import { ask, tokens } from './service.test-support.ts'
 import { tlsTerminatedBy } from './proxy.ts'
 
 let tls: DevelopmentTls

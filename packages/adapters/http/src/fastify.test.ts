@@ -5,7 +5,7 @@ import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development
 import Fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { principalOf, protect } from './fastify.ts'
-import { ask, passwords, tokens } from './service.test.parts.ts'
+import { ask, passwords, tokens } from './service.test-support.ts'
 import { allOf } from './index.ts'
 
 let tls: DevelopmentTls

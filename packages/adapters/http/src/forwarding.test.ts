@@ -4,7 +4,7 @@ import { createIssuer, jwt } from '@portcullis/jwt'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { client, forwarding, json, serve, type Listener } from './index.ts'
-import { ask, passwords, tokens } from './service.test.parts.ts'
+import { ask, passwords, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 const open: { close(): unknown }[] = []

@@ -4,7 +4,7 @@ import { Hono } from 'hono'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { principalOf, protect, type ProtectedBindings } from './hono.ts'
 import { serve, type Listener } from './index.ts'
-import { ask, tokens } from './service.test.parts.ts'
+import { ask, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 let events: AuditEvent[] = []

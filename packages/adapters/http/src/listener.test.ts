@@ -5,7 +5,7 @@ import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { json, serve, type Listener, type ListenerOptions } from './index.ts'
 import type { Handler } from './handler.ts'
-import { ask, passwords, raw, statusOf, tokens } from './service.test.parts.ts'
+import { ask, passwords, raw, statusOf, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 const open: Listener[] = []

@@ -5,7 +5,7 @@ import { clientCertificate, tlsBundle, type ServerTlsBundle } from '@portcullis/
 import { createPki, runForeign, type Pki, type Ran } from '@portcullis/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { json, resource, serve, service, type Listener } from './index.ts'
-import { passwords } from './service.test.parts.ts'
+import { passwords } from './service.test-support.ts'
 
 /** What others' programs see of the listener: curl over both versions, and OpenSSL's own client. */
 let pki: Pki

@@ -2,7 +2,7 @@ import { guard, type AuditEvent } from '@portcullis/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { json, serve, tlsTerminatedBy, type Listener } from './index.ts'
 import { plaintextChannel } from './danger.ts'
-import { tokens } from './service.test.parts.ts'
+import { tokens } from './service.test-support.ts'
 
 const named = { proxies: ['10.0.0.1', '10.1.0.0/16'], header: 'forwarded' } as const
 const lists = { proxies: ['10.0.0.1', '10.1.0.0/16'], header: 'x-forwarded' } as const

@@ -13,7 +13,7 @@ import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { json, resource, serve, service, type Handler, type Listener, type ListenerOptions } from './index.ts'
 import { Router } from './router.ts'
-import { ask, passwords, tokens } from './service.test.parts.ts'
+import { ask, passwords, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 let events: AuditEvent[] = []

@@ -11,7 +11,7 @@ import {
 } from '@portcullis/core'
 import type { ServerTlsBundle } from '@portcullis/tls'
 import { client, json, resource, serve, service } from './index.ts'
-import { tokens } from './service.test.parts.ts'
+import { tokens } from './service.test-support.ts'
 
 declare const tls: ServerTlsBundle
 declare const source: CredentialSource

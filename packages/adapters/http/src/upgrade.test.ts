@@ -2,7 +2,7 @@ import { guard, scope, type AuditEvent } from '@portcullis/core'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { json, serve, type Listener, type UpgradeRegistration } from './index.ts'
-import { raw, statusOf, tokens } from './service.test.parts.ts'
+import { raw, statusOf, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
 let listener: Listener

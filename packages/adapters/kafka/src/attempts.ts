@@ -1,15 +1,7 @@
-import { requireNumber } from '@portcullis/core'
-import { setTimeout as wait } from 'node:timers/promises'
+import { requireNumber, retrying } from '@portcullis/core'
 import { diagnose } from './diagnose.ts'
 
-/** The longest wait between two attempts, in milliseconds: a cluster that is back is used soon, and one that is down is not hammered. */
-export const maxRetryDelayMs = 30_000
-const firstDelayMs = 200
-
-/** The wait before another attempt, with a spread of half so that many clients do not come at once. */
-export function retryDelayMs(attempt: number, random: () => number = Math.random): number {
-  return Math.min(maxRetryDelayMs, firstDelayMs * 2 ** Math.min(attempt, 16)) * (0.5 + random() / 2)
-}
+const attempting = retrying(diagnose)
 
 /**
  * Runs a task until it succeeds, up to `maxAttempts` times, as long as it fails for an outage; throws what the failure
@@ -17,15 +9,5 @@ export function retryDelayMs(attempt: number, random: () => number = Math.random
  */
 export function attempts(where: string, maxAttempts: number): <T>(task: () => Promise<T>) => Promise<T> {
   requireNumber(`${where}: maxAttempts`, maxAttempts, { min: 1, max: 1_000 })
-  return async (task) => {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        return await task()
-      } catch (error) {
-        const meant = diagnose(error)
-        if (meant.family !== 'unavailable' || attempt + 1 >= maxAttempts) throw meant
-        await wait(retryDelayMs(attempt))
-      }
-    }
-  }
+  return (task) => attempting(maxAttempts, task)
 }

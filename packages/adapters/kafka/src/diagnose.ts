@@ -6,6 +6,7 @@ import {
   UnavailableError,
   type SecurityError,
 } from '@portcullis/core'
+import { tlsFailureOf, type TlsFailure } from '@portcullis/tls'
 import { kafkaErrorCodes, type KafkaErrorCode } from './errors.ts'
 
 /** The fields by which the libraries, the runtime and the protocol say what happened. Texts are never looked at. */
@@ -34,10 +35,15 @@ export function diagnose(error: unknown): SecurityError {
   if (told !== undefined) return told
   for (const one of found)
     for (const word of [one.code, one.type, one.apiId]) {
-      const code = typeof word === 'string' ? meanings.get(word) : undefined
+      const code = typeof word === 'string' ? meaningOf(word) : undefined
       if (code !== undefined) return codedAs(code, error)
     }
   return codedAs('ERR_KAFKA_UNAVAILABLE', error)
+}
+
+function meaningOf(word: string): KafkaErrorCode | undefined {
+  const failure = tlsFailureOf(word)
+  return failure === undefined ? meanings.get(word) : tlsCodes[failure]
 }
 
 /** Whether a broker said that the credential is wrong. */
@@ -91,49 +97,18 @@ const words: readonly (readonly [KafkaErrorCode, readonly string[]])[] = [
   ['ERR_KAFKA_MECHANISM', ['UNSUPPORTED_SASL_MECHANISM']],
   ['ERR_KAFKA_TOPIC', ['UNKNOWN_TOPIC_OR_PARTITION', 'INVALID_TOPIC_EXCEPTION']],
   ['ERR_KAFKA_MESSAGE', ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']],
-  ['ERR_KAFKA_HOST_NAME', ['ERR_TLS_HOST_NAME', 'ERR_TLS_CERT_ALTNAME_INVALID']],
-  [
-    'ERR_KAFKA_BROKER_UNTRUSTED',
-    [
-      'ERR_TLS_SERVER_UNTRUSTED',
-      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-      'UNABLE_TO_GET_ISSUER_CERT',
-      'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-      'SELF_SIGNED_CERT_IN_CHAIN',
-      'DEPTH_ZERO_SELF_SIGNED_CERT',
-      'CERT_HAS_EXPIRED',
-      'CERT_NOT_YET_VALID',
-      'CERT_SIGNATURE_FAILURE',
-      'CERT_UNTRUSTED',
-      'CERT_REVOKED',
-      'INVALID_CA',
-      'INVALID_PURPOSE',
-      'PATH_LENGTH_EXCEEDED',
-    ],
-  ],
-  [
-    'ERR_KAFKA_CERTIFICATE_REFUSED',
-    [
-      'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
-      'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
-      'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE',
-      'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN',
-      'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
-      'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
-      'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
-      'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED',
-      'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE',
-      'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
-      'ERR_SSL_TLSV1_ALERT_ACCESS_DENIED',
-    ],
-  ],
-  [
-    'ERR_KAFKA_TLS_MISMATCH',
-    ['ERR_KAFKA_TLS_MISMATCH', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST'],
-  ],
+  // An error of our own that says so before the libraries wrap it.
+  ['ERR_KAFKA_TLS_MISMATCH', ['ERR_KAFKA_TLS_MISMATCH']],
 ]
 
 const meanings: ReadonlyMap<string, KafkaErrorCode> = new Map(words.flatMap(([code, list]) => list.map((word) => [word, code] as const)))
+
+const tlsCodes: Readonly<Record<TlsFailure, KafkaErrorCode>> = {
+  hostName: 'ERR_KAFKA_HOST_NAME',
+  serverUntrusted: 'ERR_KAFKA_BROKER_UNTRUSTED',
+  certificateRefused: 'ERR_KAFKA_CERTIFICATE_REFUSED',
+  mismatch: 'ERR_KAFKA_TLS_MISMATCH',
+}
 
 function* chain(error: unknown, depth: number): Generator<Evidence> {
   if (typeof error !== 'object' || error === null || depth > maxDepth) return

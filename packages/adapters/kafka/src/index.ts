@@ -6,15 +6,13 @@
  * Not for exactly-once processing (transactions), share groups or streams: for those take the library itself, with `sasl`
  * and `ssl` of the sub-paths. Not for confidentiality towards the broker: payloads stay as they are.
  */
-export { allOf, anyOf, everyone, guard, scope, withScopes } from '@portcullis/core'
+export { allOf, anyOf, deadLetterReasons, everyone, guard, maxRetryDelayMs, scope, withScopes } from '@portcullis/core'
 export { consumer } from './listener.ts'
 export type { ConsumerOptions, KafkaConsumer, MessageHandler } from './listener.ts'
 export { producer } from './client.ts'
 export type { KafkaClient, KafkaProducer, MessageToSend, ProducerOptions } from './client.ts'
 export type { KafkaMessage } from './record.ts'
-export { deadLetterReasons } from './refuse.ts'
 export { diagnose } from './diagnose.ts'
-export { maxRetryDelayMs } from './attempts.ts'
 export { refusedForMs } from './present.ts'
 export type { SaslMechanism, SaslOptions } from './present.ts'
 export { kafkaErrorCodes } from './errors.ts'

@@ -3,17 +3,18 @@ import {
   ConfigurationError,
   isSecurityError,
   MessageGate,
+  pause,
   requireFunction,
   requireGuard,
   requireText,
   requireTexts,
+  retryDelayMs,
   type Anonymous,
   type Guard,
   type Principal,
   type SecurityError,
 } from '@portcullis/core'
-import { setTimeout as wait } from 'node:timers/promises'
-import { attempts, retryDelayMs } from './attempts.ts'
+import { attempts } from './attempts.ts'
 import type { KafkaClient, NativeConsumer } from './client.ts'
 import { dropRefused } from './danger.ts'
 import { describe } from './describe.ts'
@@ -168,9 +169,4 @@ function settingsOf<P extends Principal | Anonymous>(options: ConsumerOptions<P>
   if (from !== 'earliest' && from !== 'latest')
     throw new ConfigurationError('ERR_OPTION_INVALID', 'consumer: from must be "earliest" or "latest".')
   return { client, group, topics, guard, deadLetter, from }
-}
-
-/** Waits, or until `signal` aborts. */
-async function pause(delayMs: number, signal: AbortSignal): Promise<void> {
-  await wait(delayMs, undefined, { signal }).catch(() => undefined)
 }

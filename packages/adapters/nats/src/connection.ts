@@ -1,5 +1,6 @@
 import {
   isExhausted,
+  retryDelayMs,
   sameCredential,
   type Clock,
   type CredentialSource,
@@ -10,7 +11,6 @@ import {
 } from '@portcullis/core'
 import type { ClientTlsBundle } from '@portcullis/tls'
 import { connect, type ConnectionOptions, type NatsConnection } from '@nats-io/transport-node'
-import { retryDelayMs } from './attempts.ts'
 import { codedAs, diagnose } from './diagnose.ts'
 import type { NatsOptions } from './options.ts'
 import { present } from './present.ts'

@@ -6,6 +6,7 @@ import {
   UnavailableError,
   type SecurityError,
 } from '@portcullis/core'
+import { tlsFailureOf, type TlsFailure } from '@portcullis/tls'
 import { natsErrorCodes, type NatsErrorCode } from './errors.ts'
 
 interface Evidence {
@@ -43,7 +44,10 @@ export function codedAs(code: NatsErrorCode, cause: unknown): SecurityError {
 
 function meaningOf({ name, code, message }: Evidence): NatsErrorCode | undefined {
   const text = typeof message === 'string' ? message : ''
-  if (typeof code === 'string') return socketWords.get(code)
+  if (typeof code === 'string') {
+    const failure = tlsFailureOf(code)
+    return failure && tlsCodes[failure]
+  }
   // The server was too busy to judge, or its auth callout did not answer; the library has one class for this and a refusal.
   if (/authentication timeout/i.test(text)) return 'ERR_NATS_UNAVAILABLE'
   // The library has one class for all of these and a sentence for each.
@@ -68,42 +72,12 @@ const classes: ReadonlyMap<string, NatsErrorCode> = new Map([
   ['DrainingConnectionError', 'ERR_NATS_CLOSED'],
 ])
 
-const words: readonly (readonly [NatsErrorCode, ...string[]])[] = [
-  ['ERR_NATS_HOST_NAME', 'ERR_TLS_HOST_NAME', 'ERR_TLS_CERT_ALTNAME_INVALID'],
-  [
-    'ERR_NATS_SERVER_UNTRUSTED',
-    'ERR_TLS_SERVER_UNTRUSTED',
-    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-    'UNABLE_TO_GET_ISSUER_CERT',
-    'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-    'SELF_SIGNED_CERT_IN_CHAIN',
-    'DEPTH_ZERO_SELF_SIGNED_CERT',
-    'CERT_HAS_EXPIRED',
-    'CERT_NOT_YET_VALID',
-    'CERT_SIGNATURE_FAILURE',
-    'CERT_UNTRUSTED',
-    'INVALID_CA',
-    'INVALID_PURPOSE',
-  ],
-  [
-    'ERR_NATS_CERTIFICATE_REFUSED',
-    'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
-    'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
-    'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE',
-    'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN',
-    'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED',
-    'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE',
-    'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
-    'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
-    'ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED',
-    'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
-  ],
-  ['ERR_NATS_TLS_MISMATCH', 'ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST'],
-]
-
-const socketWords: ReadonlyMap<string, NatsErrorCode> = new Map(
-  words.flatMap(([code, ...list]) => list.map((word) => [word, code] as const)),
-)
+const tlsCodes: Readonly<Record<TlsFailure, NatsErrorCode>> = {
+  hostName: 'ERR_NATS_HOST_NAME',
+  serverUntrusted: 'ERR_NATS_SERVER_UNTRUSTED',
+  certificateRefused: 'ERR_NATS_CERTIFICATE_REFUSED',
+  mismatch: 'ERR_NATS_TLS_MISMATCH',
+}
 
 const families: Readonly<Record<NatsErrorCode, new (code: NatsErrorCode, init: { message: string; cause: unknown }) => SecurityError>> = {
   ERR_NATS_CREDENTIAL: ConfigurationError,

@@ -7,7 +7,7 @@
  * Not for NATS Streaming (`stan`), which ended in 2023. It makes no streams and consumers: topology is its owner's. Not
  * for confidentiality towards the server: payloads stay as they are.
  */
-export { allOf, anyOf, everyone, guard, keepWarm, scope, withScopes } from '@portcullis/core'
+export { allOf, anyOf, deadLetterReasons, everyone, guard, keepWarm, maxRetryDelayMs, scope, withScopes } from '@portcullis/core'
 export { client } from './client.ts'
 export type { ClientOptions, NatsClient } from './client.ts'
 export { producer } from './producer.ts'
@@ -27,8 +27,7 @@ export { present } from './present.ts'
 export type { NatsAuth } from './present.ts'
 export { nkeyCredentials, userJwtCredentials } from './sources.ts'
 export type { NkeyCredentialsOptions, SecretText, UserJwtCredentialsOptions } from './sources.ts'
-export { deadLetterReasons, refusalStatus } from './refuse.ts'
+export { refusalStatus } from './refuse.ts'
 export { diagnose } from './diagnose.ts'
-export { maxRetryDelayMs } from './attempts.ts'
 export { natsErrorCodes } from './errors.ts'
 export type { NatsErrorCode } from './errors.ts'

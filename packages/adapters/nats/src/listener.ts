@@ -4,17 +4,18 @@ import {
   ConfigurationError,
   isSecurityError,
   MessageGate,
+  pause,
   requireFunction,
   requireGuard,
   requireNumber,
   requireText,
+  retryDelayMs,
   type Anonymous,
   type Guard,
   type Principal,
 } from '@portcullis/core'
 import { jetstream, type Consumer, type ConsumerMessages, type JsMsg } from '@nats-io/jetstream'
 import type { NatsConnection } from '@nats-io/transport-node'
-import { pause, retryDelayMs } from './attempts.ts'
 import type { NatsClient } from './client.ts'
 import { endOf } from './connection.ts'
 import { dropRefused } from './danger.ts'

@@ -1,6 +1,14 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
-import { basicCredentials } from '@portcullis/auth'
-import type { AuditEvent, BoundSource, CredentialSource, Guard, Principal } from '@portcullis/core'
+import {
+  forTargets,
+  secret,
+  UnavailableError,
+  type AuditEvent,
+  type BoundSource,
+  type CredentialSource,
+  type Guard,
+  type Principal,
+} from '@portcullis/core'
 import { messageSigner, signedMessages } from '@portcullis/message'
 import type { Nats } from '@portcullis/test-servers'
 import { jetstreamManager } from '@nats-io/jetstream'
@@ -22,7 +30,17 @@ export class Scene {
   }
 
   readonly trust = () => ({ side: 'client' as const, trust: { pem: this.server.pki.ca.certificate } })
-  readonly as = (username: string, password: string): CredentialSource => basicCredentials({ username, password, targets: [this.origin] })
+  readonly as = (username: string, password: string): CredentialSource => {
+    const check = forTargets('a test', [this.origin])
+    let spent = false
+    return (request) => {
+      check(request)
+      // As every source of one password: what was refused is never sent a second time.
+      spent ||= request.refused !== undefined
+      if (spent) throw new UnavailableError('ERR_SOURCE_EXHAUSTED', 'There is one password.')
+      return { credential: { kind: 'basic', carrier: 'authorization', username, password: secret(password) } }
+    }
+  }
 
   async open(options: Partial<ClientOptions> = {}): Promise<NatsClient> {
     const credentials = this.as(this.server.username, this.server.password)

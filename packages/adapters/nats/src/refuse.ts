@@ -1,22 +1,6 @@
-import type { DeadLetter, Reason } from '@portcullis/core'
+import { deadLetterHeaderPrefix, deadLetterHeaders, type DeadLetter, type Reason } from '@portcullis/core'
 import type { MsgHdrs } from '@nats-io/transport-node'
 import { messageIdHeader, nativeHeaders, type NatsMessage } from './message.ts'
-
-const prefix = 'portcullis-dead-letter-'
-
-/** What a dead letter says of why it is one. Whoever looks at the dead letters reads it, so it may be plain. */
-export const deadLetterReasons = {
-  missing: 'no-identity',
-  malformed: 'malformed',
-  invalid: 'identity-refused',
-  stepUp: 'step-up',
-  insufficientScope: 'scope-missing',
-  forbidden: 'forbidden',
-  // These are not dead-lettered: what cannot be judged waits.
-  outage: 'unavailable',
-  overload: 'unavailable',
-  internal: 'unavailable',
-} as const satisfies Record<Reason, string>
 
 /** What a requester is told, by the numbers of HTTP that services of NATS use in `Nats-Service-Error-Code`. */
 export const refusalStatus = {
@@ -37,20 +21,16 @@ const publicTexts: Readonly<Record<string, string>> = {
   '403': 'This is not permitted.',
 }
 
+const dropped = ['nats-', deadLetterHeaderPrefix]
+
 /** The headers of a dead letter: those that the message came with, and why, when and by which subject. Headers of these names that came with it are dropped, since somebody else wrote them; so are those that tell the server what to do. */
 export function deadLetterOf({ subject, headers, stored }: NatsMessage, letter: DeadLetter): MsgHdrs {
-  const kept = [...headers].filter(([name]) => !/^(?:nats-|portcullis-dead-letter-)/i.test(name) || name === messageIdHeader)
-  const said = {
-    reason: deadLetterReasons[letter.reason],
-    code: letter.code,
-    at: letter.at.toISOString(),
-    subject,
-    ...(stored !== undefined && { stream: stored.stream, sequence: String(stored.sequence) }),
-  }
+  const kept = [...headers].filter(([name]) => name === messageIdHeader || !dropped.some((prefix) => name.toLowerCase().startsWith(prefix)))
+  const stood = { subject, ...(stored !== undefined && { stream: stored.stream, sequence: String(stored.sequence) }) }
   return nativeHeaders([
     // Another stream would take the identifier for its own; here it is said and means nothing.
-    ...kept.map(([name, values]) => [name === messageIdHeader ? `${prefix}id` : name, values] as const),
-    ...Object.entries(said).map(([name, value]) => [`${prefix}${name}`, value] as const),
+    ...kept.map(([name, values]) => [name === messageIdHeader ? `${deadLetterHeaderPrefix}id` : name, values] as const),
+    ...deadLetterHeaders(letter, stood),
   ])
 }
 

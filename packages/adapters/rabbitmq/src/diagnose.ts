@@ -6,6 +6,7 @@ import {
   UnavailableError,
   type SecurityError,
 } from '@portcullis/core'
+import { tlsFailureOf, type TlsFailure } from '@portcullis/tls'
 import { rabbitmqErrorCodes, type RabbitmqErrorCode } from './errors.ts'
 
 interface Evidence {
@@ -40,7 +41,10 @@ export function codedAs(code: RabbitmqErrorCode, cause: unknown): SecurityError 
 }
 
 function meaningOf({ code, message }: Evidence): RabbitmqErrorCode | undefined {
-  if (typeof code === 'string') return socketWords.get(code)
+  if (typeof code === 'string') {
+    const failure = tlsFailureOf(code)
+    return failure && tlsCodes[failure]
+  }
   if (typeof code === 'number') return replyCodes.get(code)
   if (typeof message !== 'string') return undefined
   // The library hands out what ends a handshake as text only; its number is the protocol's.
@@ -68,45 +72,12 @@ const handshakeCodes: ReadonlyMap<number, RabbitmqErrorCode> = new Map([
   [504, 'ERR_RABBITMQ_MECHANISM'],
 ])
 
-const words: readonly (readonly [RabbitmqErrorCode, readonly string[]])[] = [
-  ['ERR_RABBITMQ_HOST_NAME', ['ERR_TLS_HOST_NAME', 'ERR_TLS_CERT_ALTNAME_INVALID']],
-  [
-    'ERR_RABBITMQ_BROKER_UNTRUSTED',
-    [
-      'ERR_TLS_SERVER_UNTRUSTED',
-      'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-      'UNABLE_TO_GET_ISSUER_CERT',
-      'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-      'SELF_SIGNED_CERT_IN_CHAIN',
-      'DEPTH_ZERO_SELF_SIGNED_CERT',
-      'CERT_HAS_EXPIRED',
-      'CERT_NOT_YET_VALID',
-      'CERT_SIGNATURE_FAILURE',
-      'CERT_UNTRUSTED',
-      'INVALID_CA',
-      'INVALID_PURPOSE',
-    ],
-  ],
-  [
-    'ERR_RABBITMQ_CERTIFICATE_REFUSED',
-    [
-      'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED',
-      'ERR_SSL_TLSV1_ALERT_UNKNOWN_CA',
-      'ERR_SSL_SSL/TLS_ALERT_BAD_CERTIFICATE',
-      'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN',
-      'ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED',
-      'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE',
-      'ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE',
-      'ERR_SSL_SSLV3_ALERT_CERTIFICATE_UNKNOWN',
-      'ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE',
-    ],
-  ],
-  ['ERR_RABBITMQ_TLS_MISMATCH', ['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'ERR_SSL_HTTP_REQUEST']],
-]
-
-const socketWords: ReadonlyMap<string, RabbitmqErrorCode> = new Map(
-  words.flatMap(([code, list]) => list.map((word) => [word, code] as const)),
-)
+const tlsCodes: Readonly<Record<TlsFailure, RabbitmqErrorCode>> = {
+  hostName: 'ERR_RABBITMQ_HOST_NAME',
+  serverUntrusted: 'ERR_RABBITMQ_BROKER_UNTRUSTED',
+  certificateRefused: 'ERR_RABBITMQ_CERTIFICATE_REFUSED',
+  mismatch: 'ERR_RABBITMQ_TLS_MISMATCH',
+}
 
 const families: Readonly<
   Record<RabbitmqErrorCode, new (code: RabbitmqErrorCode, init: { message: string; cause: unknown }) => SecurityError>

@@ -6,7 +6,7 @@
  * Not for AMQP 1.0 and not for streams. It declares no queues: topology is its owner's. Not for confidentiality towards
  * the broker: payloads stay as they are.
  */
-export { allOf, anyOf, everyone, guard, scope, withScopes } from '@portcullis/core'
+export { allOf, anyOf, deadLetterReasons, everyone, guard, maxRetryDelayMs, scope, withScopes } from '@portcullis/core'
 export { client } from './client.ts'
 export type { ClientOptions, RabbitmqClient } from './client.ts'
 export { producer } from './producer.ts'
@@ -16,8 +16,6 @@ export type { ConsumerOptions, MessageHandler, RabbitmqConsumer } from './listen
 export type { MessageProperties, RabbitmqMessage } from './message.ts'
 export { external, present } from './present.ts'
 export type { AmqpCredentials } from './present.ts'
-export { deadLetterReasons } from './refuse.ts'
 export { diagnose } from './diagnose.ts'
-export { maxRetryDelayMs } from './attempts.ts'
 export { rabbitmqErrorCodes } from './errors.ts'
 export type { RabbitmqErrorCode } from './errors.ts'

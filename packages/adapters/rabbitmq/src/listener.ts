@@ -3,10 +3,12 @@ import {
   ConfigurationError,
   isSecurityError,
   MessageGate,
+  pause,
   requireFunction,
   requireGuard,
   requireNumber,
   requireText,
+  retryDelayMs,
   type Anonymous,
   type Guard,
   type Principal,
@@ -14,7 +16,7 @@ import {
 } from '@portcullis/core'
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
 import { randomUUID } from 'node:crypto'
-import { attempting, pause, retryDelayMs } from './attempts.ts'
+import { attempting } from './attempts.ts'
 import type { RabbitmqClient } from './client.ts'
 import { dropRefused } from './danger.ts'
 import { describe } from './describe.ts'

@@ -3,6 +3,7 @@ import { SingleFlight } from './cache.ts'
 import type { Credential } from './credential.ts'
 import { ConfigurationError, isSecurityError, UnavailableError } from './errors.ts'
 import { checkOptions, requireNumber, requireTexts } from './options.ts'
+import { backoffMs } from './retry.ts'
 import { isSecret } from './secret.ts'
 import type { CredentialSource, SourceRequest, Supplied, Target } from './source.ts'
 
@@ -165,7 +166,7 @@ export function keepWarm(source: CredentialSource, target: Target, options: Keep
         if (changed) for (const listener of listeners) listener(supplied)
       } catch (error) {
         if (stop.signal.aborted) return
-        wait(Math.min(maxRetryMs, retryMs * 2 ** Math.min(failures++, 16)) * (0.5 + random() / 2))
+        wait(backoffMs(failures++, retryMs, maxRetryMs, random))
         onFailure?.(error)
         throw error
       } finally {

@@ -1,16 +1,9 @@
 import type { AccessRequest } from './access-request.ts'
-import type { Refusal } from './decision.ts'
+import type { DeadLetter } from './dead-letter.ts'
 import { UnavailableError } from './errors.ts'
 import type { Guard } from './guard.ts'
 import { checkOptions } from './options.ts'
 import type { Anonymous, Principal } from './principal.ts'
-
-/** Why a message is not handed on, in a form that may be stored beside it: codes and words of ours, nothing from the message. */
-export interface DeadLetter {
-  readonly reason: Refusal['reason']
-  readonly code: string
-  readonly at: Date
-}
 
 /** What a {@link MessageGate} is made of. */
 export interface MessageGateOptions<M, P extends Principal | Anonymous> {

@@ -25,6 +25,8 @@ export type {
 } from './options.ts'
 export { clientCertificate } from './client-certificate.ts'
 export type { CertificateClaims, CertificateName, CertificateRule, ClientCertificateOptions } from './client-certificate.ts'
+export { tlsFailureOf } from './failure.ts'
+export type { TlsFailure } from './failure.ts'
 export { peerCertificateOf } from './peer.ts'
 export { TlsMaterialError, TlsPeerError, tlsErrorCodes } from './errors.ts'
 export type { MaterialReason, PeerRefusalCode, TlsErrorCode } from './errors.ts'

@@ -6,7 +6,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { basic } from './basic.ts'
 import { fileUserStore, type FileUserStore, type FileUserStoreOptions } from './file-user-store.ts'
-import { collector, CountingLimiter, login, quickHash, until } from './stores.test-kit.ts'
+import { collector, CountingLimiter, login, quickHash, until } from './stores.test-support.ts'
 
 let directory: string
 let file: string

@@ -9,7 +9,7 @@ import { memoryUserStore } from './memory-user-store.ts'
 import type { UserRecord } from './password-check.ts'
 import { PasswordCheck, PasswordSurvey } from './password-check.ts'
 import { passwordStore } from './password-store.ts'
-import { collector, CountingLimiter, login, quickHash, until } from './stores.test-kit.ts'
+import { collector, CountingLimiter, login, quickHash, until } from './stores.test-support.ts'
 import type { UserStore } from './user-store.ts'
 
 const clock = manualClock()

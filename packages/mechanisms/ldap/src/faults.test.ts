@@ -4,7 +4,7 @@ import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ldapUserStore, maxGroupsPerUser, type LdapUserStore } from './ldap-user-store.ts'
 import type { LdapUserStoreOptions } from './options.ts'
-import { answer, ScriptedDirectory, type Asked, type Reply } from './scripted-directory.test-kit.ts'
+import { answer, ScriptedDirectory, type Asked, type Reply } from './scripted-directory.test-support.ts'
 
 const searcher = 'cn=searcher,dc=test'
 const tom = 'uid=tom,ou=users,dc=test'

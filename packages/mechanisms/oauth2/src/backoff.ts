@@ -1,4 +1,4 @@
-import type { Clock } from '@portcullis/core'
+import { backoffMs, type Clock } from '@portcullis/core'
 
 /** A minute: a server that is down is asked again soon enough, and not hammered. */
 export const maxBackoffMs = 60_000
@@ -27,8 +27,7 @@ export class Backoff {
   }
 
   failed(): void {
-    const delay = Math.min(maxBackoffMs, firstDelayMs * 2 ** Math.min(this.#failures++, 16))
-    this.#retryAtMs = this.#clock.now() + delay * (0.5 + this.#random() / 2)
+    this.#retryAtMs = this.#clock.now() + backoffMs(this.#failures++, firstDelayMs, maxBackoffMs, this.#random)
   }
 
   succeeded(): void {

@@ -11,7 +11,7 @@ import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { killWhileBusy, startInstance, type Instance, type InstanceState } from './instances.test-support.ts'
 import { dpopProof, proofKey, scene, shopSecret } from './service.test-support.ts'
-import { describeState } from './state/stores.test-kit.ts'
+import { describeState } from './state/stores.test-support.ts'
 import { generateKeyPairSync } from 'node:crypto'
 
 const races = 1_000

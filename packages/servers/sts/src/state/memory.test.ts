@@ -1,7 +1,7 @@
 import { manualClock } from '@portcullis/core/testing'
 import { expect, it } from 'vitest'
 import { memoryState } from '../index.ts'
-import { describeState } from './stores.test-kit.ts'
+import { describeState } from './stores.test-support.ts'
 
 describeState('memory', async () => {
   const state = memoryState()

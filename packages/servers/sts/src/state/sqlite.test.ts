@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { sqliteState } from '@portcullis/sts/sqlite'
 import { afterAll, describe, expect, it } from 'vitest'
 import { alicePassword, scene } from '../service.test-support.ts'
-import { describeState } from './stores.test-kit.ts'
+import { describeState } from './stores.test-support.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'portcullis-sts-'))
 afterAll(() => rmSync(folder, { recursive: true }))
