@@ -425,7 +425,11 @@ describe('the listener', () => {
       await expect(serve(options as never), JSON.stringify(Object.keys(options))).rejects.toMatchObject({ code })
     }
     const taken = await serve(base)
+    // What the bundle keeps up to date: nothing of a listener that never was.
+    const { swapped } = Reflect.get(tls.server, Symbol.for('portcullis.tls.state')) as { readonly swapped: ReadonlySet<unknown> }
+    const before = swapped.size
     await expect(serve({ ...base, port: taken.port })).rejects.toMatchObject({ code: 'ERR_GRPC_BIND' })
+    expect(swapped.size).toBe(before)
     await taken.close()
   })
 
