@@ -13,6 +13,7 @@ import {
   directToken,
   jwtBearer,
   none,
+  OAuthRefusal,
   password,
   refreshToken,
   tokenExchange,
@@ -134,6 +135,35 @@ describe('the refresh token grant', () => {
     }
     expect(forms().map(({ refresh_token }) => refresh_token)).toEqual(['first', 'refresh-1', 'refresh-2'])
     expect(kept).toEqual(['refresh-1', 'refresh-2', 'refresh-3'])
+  })
+
+  it.each([
+    ['an error', () => new Error('the disk is full')],
+    ['what a server says of a spent token', () => new OAuthRefusal('ERR_OAUTH_REFUSED', 'invalid_grant', 'not mine')],
+  ])('goes on from the new refresh token though keeping it failed with %s, and offers it until it is kept', async (_, failure) => {
+    server.answer = rotating('first')
+    const offered: string[] = []
+    let isBroken = true
+    const source = refreshToken({
+      server: sts(),
+      client,
+      targets,
+      refreshToken: 'first',
+      onRotated(token) {
+        offered.push(token.reveal())
+        if (isBroken) throw failure()
+      },
+    })
+    await expect(source({ target: orders })).rejects.toThrow(failure().message)
+    clock.advance(60_000)
+    isBroken = false
+    // A server that rotates no more.
+    server.answer = issuing()
+    await source({ target: orders })
+    clock.advance(300_000)
+    await source({ target: orders })
+    expect(forms().map(({ refresh_token }) => refresh_token)).toEqual(['first', 'refresh-1', 'refresh-1'])
+    expect(offered).toEqual(['refresh-1', 'refresh-1'])
   })
 
   it('asks for one target after the other, so that no refresh token is sent twice', async () => {

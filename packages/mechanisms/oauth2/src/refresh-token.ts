@@ -12,7 +12,8 @@ export interface RefreshTokenOptions extends GrantOptions {
   readonly refreshToken: SecretInput
   /**
    * Gets each new refresh token that the server issued in place of the old one, to be kept for the next start of the
-   * process. It is awaited: what it throws fails the request, and the new refresh token is used all the same.
+   * process. It is awaited: what it throws fails the request, the new refresh token is used all the same, and is offered
+   * again after the next answer.
    */
   readonly onRotated?: (refreshToken: Secret) => void | Promise<void>
 }
@@ -53,7 +54,7 @@ export function directToken(options: DirectTokenOptions): TokenSource {
   const { accessToken, expiresAt, server } = options
   if ((typeof accessToken !== 'string' && !isSecret(accessToken)) || secret(accessToken).reveal() === '')
     throw mistake('ERR_OPTION_INVALID', 'directToken accessToken must be a text or a secret that is not empty.')
-  if (expiresAt !== undefined && Number.isNaN(expiresAt.getTime()))
+  if (expiresAt !== undefined && !(expiresAt instanceof Date && Number.isFinite(expiresAt.getTime())))
     throw mistake('ERR_OPTION_INVALID', 'directToken expiresAt must be a date.')
   const refresh = refreshGrant('directToken', options)
   let isUsed = false

@@ -12,6 +12,7 @@ export class Rotation {
   readonly #onRotated: ((token: Secret) => void | Promise<void>) | undefined
   #current: Secret | undefined
   #configured: Secret | undefined
+  #isKept = true
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(first: () => Promise<Secret>, onRotated?: (token: Secret) => void | Promise<void>) {
@@ -28,15 +29,18 @@ export class Rotation {
   async #refresh(ask: Ask, instead: Instead | undefined): Promise<TokenAnswer> {
     for (;;) {
       const token = this.#current ?? (await this.#configuredAnew())
+      this.#current = token
+      let answer: TokenAnswer
       try {
-        return await this.#take(token, await ask('refresh_token', { refresh_token: token.reveal() }, { ...instead, toTheEnd: true }))
+        answer = await ask('refresh_token', { refresh_token: token.reveal() }, { ...instead, toTheEnd: true })
       } catch (error) {
-        if (!(error instanceof OAuthRefusal) || error.error !== 'invalid_grant') {
-          this.#current = token
-          throw error
-        }
+        if (!(error instanceof OAuthRefusal) || error.error !== 'invalid_grant') throw error
         this.#current = undefined
+        this.#isKept = true
+        continue
       }
+      await this.#take(token, answer)
+      return answer
     }
   }
 
@@ -49,11 +53,16 @@ export class Rotation {
     return token
   }
 
-  async #take(sent: Secret, answer: TokenAnswer): Promise<TokenAnswer> {
-    const { refreshToken } = answer
-    this.#current = refreshToken ?? sent
-    if (refreshToken !== undefined && !refreshToken.equals(sent)) await this.#onRotated?.(refreshToken)
-    return answer
+  async #take(sent: Secret, { refreshToken }: TokenAnswer): Promise<void> {
+    // From here on the one that was sent is spent, whatever comes of keeping the new one.
+    if (refreshToken !== undefined && !refreshToken.equals(sent)) {
+      this.#current = refreshToken
+      this.#isKept = false
+    }
+    if (this.#isKept || this.#current === undefined) return
+    // One that could not be kept is offered again after the next answer, even if that brings no newer one.
+    await this.#onRotated?.(this.#current)
+    this.#isKept = true
   }
 }
 
