@@ -23,12 +23,12 @@ const alive = setInterval(() => undefined, 60_000)
 const tables: Table[] = []
 const failures: string[] = []
 for (const name of chosen) {
-  const { run } = (await import(join(folder, `${name}.ts`))) as { run?: (options: RunOptions) => Promise<Table | readonly Table[]> }
-  // Beside the benchmarks stand the files that they share.
-  if (run === undefined) continue
-  process.stderr.write(`${name} …\n`)
   const startedAt = performance.now()
   try {
+    const { run } = (await import(join(folder, `${name}.ts`))) as { run?: (options: RunOptions) => Promise<Table | readonly Table[]> }
+    // Beside the benchmarks stand the files that they share.
+    if (run === undefined) continue
+    process.stderr.write(`${name} …\n`)
     const result = await run({ quick: values.quick })
     for (const table of Array.isArray(result) ? (result as readonly Table[]) : [result as Table]) {
       tables.push(table)

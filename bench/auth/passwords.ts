@@ -1,7 +1,8 @@
 import { basic, memoryUserStore } from '@portcullis/auth'
 import { guard } from '@portcullis/core'
 import { hashPassword, verifyPassword, type PasswordPolicy } from '@portcullis/crypto'
-import { medianMicroseconds, meanMicroseconds, perSecond, readable } from './measure.ts'
+import { measure, oneByOne, perSecond, withSpread, type Variant } from '../measure.ts'
+import type { RunOptions, Table } from '../table.ts'
 import { login } from './requests.ts'
 
 const policies: readonly (readonly [string, PasswordPolicy])[] = [
@@ -12,25 +13,26 @@ const policies: readonly (readonly [string, PasswordPolicy])[] = [
 ]
 
 /** What a login costs: the first within a minute, which hashes, and those after it, which are believed. */
-export async function run({
-  quick,
-}: {
-  quick: boolean
-}): Promise<{ title: string; note?: string; columns: string[]; rows: (string | number)[][] }> {
-  const rows: (string | number)[][] = []
+export async function run({ quick }: RunOptions): Promise<Table> {
+  const variants: Variant[] = []
   for (const [name, policy] of policies) {
     const hash = await hashPassword('correct horse', { policy })
-    const once = await medianMicroseconds(quick ? 300 : 3_000, () => verifyPassword('correct horse', hash))
     const store = memoryUserStore({ name: 'bench', users: [{ username: 'tom', password: hash }] })
     const service = guard({ authenticate: basic({ store, realm: 'bench' }) })
     await service.decide(login('tom', 'correct horse'))
-    const again = await meanMicroseconds(quick ? 2_000 : 50_000, () => service.decide(login('tom', 'correct horse')))
-    rows.push([name, readable(once), perSecond(once), readable(again), perSecond(again)])
+    variants.push(
+      oneByOne(`${name}: first`, () => verifyPassword('correct horse', hash)),
+      oneByOne(`${name}: again`, () => service.decide(login('tom', 'correct horse'))),
+    )
   }
+  const measured = await measure(variants, { time: 'wall', rounds: quick ? 5 : 15, roundMs: quick ? 50 : 500 })
   return {
     title: 'Basic: password verification',
-    note: 'First login of a user within a minute (median, one at a time) and the whole decision for a believed one, header parsing included. One core.',
+    note: 'First login of a user within a minute (one at a time) and the whole decision for a believed one, header parsing included; median of interleaved rounds (± half the distance of the quartiles). One core.',
     columns: ['stored as', 'verify', 'verified per second', 'decide, believed', 'decided per second'],
-    rows,
+    rows: policies.map(([name]) => {
+      const [first, again] = [measured.get(`${name}: first`), measured.get(`${name}: again`)]
+      return [name, withSpread(first), perSecond(first?.median), withSpread(again), perSecond(again?.median)]
+    }),
   }
 }

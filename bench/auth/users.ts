@@ -5,7 +5,8 @@ import { randomBytes, scryptSync } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { meanMicroseconds, readable } from './measure.ts'
+import { measure, oneByOne, readable, withSpread, type Variant } from '../measure.ts'
+import type { RunOptions, Table } from '../table.ts'
 import { login } from './requests.ts'
 
 // The look-up is what is measured, not the hash: a cheap one, the same for all.
@@ -15,32 +16,31 @@ const hash = `$scrypt$ln=4,r=8,p=1$${text(salt)}$${text(scryptSync('correct hors
 const nameOf = (at: number): string => `user${at}@example.com`
 // More than this the verified passwords of a store are not remembered.
 const known = 1_000
+const counts = [1_000, 10_000, 100_000, 1_000_000]
 
 /** Whether anything grows with the number of users, and what a reload of the file does to requests. */
-export async function run({
-  quick,
-}: {
-  quick: boolean
-}): Promise<{ title: string; note?: string; columns: string[]; rows: (string | number)[][] }> {
-  const rows: (string | number)[][] = []
-  for (const count of quick ? [1_000, 10_000] : [1_000, 10_000, 100_000, 1_000_000]) {
+export async function run({ quick }: RunOptions): Promise<Table> {
+  const variants: Variant[] = []
+  const files = new Map<number, string[]>()
+  for (const count of counts) {
     const table = new Map<string, UserRecord>(
       Array.from({ length: count }, (_, at) => [nameOf(at), { username: nameOf(at), password: hash }]),
     )
     const service = guard({
       authenticate: basic({ store: passwordStore({ name: 'bench', find: (name) => table.get(name) }), realm: 'bench' }),
     })
-    const spread = Array.from({ length: known }, (_, at) => nameOf(Math.floor((at * count) / known)))
-    for (const name of spread) await service.decide(login(name, 'correct horse'))
-    const decide = await meanMicroseconds(quick ? 2_000 : 20_000, (at) => service.decide(login(spread[at % known] ?? '', 'correct horse')))
-    const file = count > 100_000 ? ['–', '–', '–'] : await fileTimes(count)
-    rows.push([count.toLocaleString('en'), readable(decide), ...file])
+    const names = Array.from({ length: known }, (_, at) => nameOf(Math.floor((at * count) / known)))
+    for (const name of names) await service.decide(login(name, 'correct horse'))
+    let at = 0
+    variants.push(oneByOne(`${count}`, () => service.decide(login(names[at++ % known] ?? '', 'correct horse'))))
+    files.set(count, count > (quick ? 10_000 : 100_000) ? ['–', '–', '–'] : await fileTimes(count))
   }
+  const measured = await measure(variants, quick ? { rounds: 7, roundMs: 10 } : { rounds: 40, roundMs: 50 })
   return {
     title: 'User stores: 1,000 to 1,000,000 users',
-    note: 'The decision for a believed password, the users drawn from all over the store. The file is read at start in one go, and reloaded in slices while the process serves; its longest pause is that of the event loop.',
+    note: 'Processor time of the decision for a believed password, the users drawn from all over the store; median of interleaved rounds (± half the distance of the quartiles). The file is read at start in one go, and reloaded in slices while the process serves; its longest pause is that of the event loop.',
     columns: ['users', 'decide, believed', 'file: start', 'file: reload', 'longest pause'],
-    rows,
+    rows: counts.map((count) => [count.toLocaleString('en'), withSpread(measured.get(`${count}`)), ...(files.get(count) ?? [])]),
   }
 }
 

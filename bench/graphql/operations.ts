@@ -6,9 +6,10 @@ import { jwt } from '@portcullis/jwt'
 import { secureServerOptions } from '@portcullis/tls'
 import { createSchema, createYoga } from 'graphql-yoga'
 
-import { columns, measure, rowsOf, type Contender } from '../http/measure.ts'
+import { measure, type Contender } from '../http/measure.ts'
 import { makeScene } from '../http/scene.ts'
 import type { RunOptions, Table } from '../table.ts'
+import { columns, rowsOf } from '../windows.ts'
 
 const typeDefs = `
   ${accessDirectives}

@@ -1,5 +1,4 @@
-import { fork, type ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { ask, inWindows, start } from '../windows.ts'
 import type { OpenMessage, RunMessage } from './load.ts'
 import type { CostMessage, Kind, ListenMessage } from './server.ts'
 
@@ -22,57 +21,48 @@ export interface Calls extends Omit<ListenMessage, 'type' | 'kind'> {
 }
 
 /** The columns that {@link measure} fills. */
-export const columns: readonly string[] = ['server', 'µs of CPU', 'ratio', 'goal']
+export const columns: readonly string[] = ['server', 'µs of CPU', 'spread', 'ratio', 'goal']
 
-/**
- * The processor time of each server for one message, all threads: windows in random order, of which the 10th percentile
- * counts. Calls per second would measure the load generator and the neighbours. The first is what all are compared with.
- */
+/** The processor time of each server for one message. The first is what all are compared with. */
 export async function measure(contenders: readonly Contender[], calls: Calls, windows: number): Promise<(string | number)[][]> {
-  const far = start('./load.ts')
-  const servers = contenders.map((contender) => ({ contender, process: start('./server.ts'), samples: [] as number[] }))
+  const far = start(new URL('./load.ts', import.meta.url))
+  const servers = contenders.map((contender) => ({ contender, process: start(new URL('./server.ts', import.meta.url)) }))
+  const { authority, tokens, path, perWindow, messages, key, certificate, publicKey } = calls
+  const run = (id: number): Promise<unknown> => ask(far, { type: 'run', id, count: perWindow } satisfies RunMessage)
+  const costOf = async ({ process }: (typeof servers)[number]): Promise<number> =>
+    (await ask<Answer>(process, { type: 'cost' } satisfies CostMessage)).value
   try {
-    const { authority, tokens, path, perWindow, messages, key, certificate, publicKey } = calls
     for (const [id, { contender, process }] of servers.entries()) {
-      const port = await ask(process, { type: 'listen', kind: contender.kind, key, certificate, publicKey })
-      await ask(far, { type: 'open', id, port, path, authority, tokens })
-      for (let warm = 0; warm < 20; warm++) await ask(far, { type: 'run', id, count: perWindow })
+      const listen: ListenMessage = { type: 'listen', kind: contender.kind, key, certificate, publicKey }
+      const { value: port } = await ask<Answer>(process, listen)
+      await ask(far, { type: 'open', id, port, path, authority, tokens } satisfies OpenMessage)
+      for (let warm = 0; warm < 20; warm++) await run(id)
     }
-    for (let window = 0; window < windows; window++) {
-      for (const [id, { process, samples }] of shuffled([...servers.entries()])) {
-        const before = await ask(process, { type: 'cost' })
-        await ask(far, { type: 'run', id, count: perWindow })
-        samples.push(((await ask(process, { type: 'cost' })) - before) / perWindow / messages)
-      }
-    }
-    const costs = servers.map(({ samples }) => samples.toSorted((a, b) => a - b)[Math.floor(samples.length / 10)] ?? Number.NaN)
-    return servers.map(({ contender: { name, goal } }, id) => {
-      const us = costs[id] ?? Number.NaN
-      const ratio = (costs[0] ?? Number.NaN) / us
-      return [name, us.toFixed(2), ratio.toFixed(3), goal === undefined ? '' : `>= ${goal} ${ratio >= goal ? 'met' : 'MISSED'}`]
+    const costs = await inWindows(servers, windows, async (server, id) => {
+      const before = await costOf(server)
+      await run(id)
+      return ((await costOf(server)) - before) / perWindow / messages
     })
+    const [first = Number.NaN] = [...costs.values()].map(({ us }) => us)
+    return [...costs].map(
+      ([
+        {
+          contender: { name, goal },
+        },
+        { us, spread },
+      ]) => {
+        const ratio = first / us
+        const met = goal === undefined ? '' : `>= ${goal} ${ratio >= goal ? 'met' : 'MISSED'}`
+        return [name, us.toFixed(2), `${(spread * 100).toFixed(0)} %`, ratio.toFixed(3), met]
+      },
+    )
   } finally {
     far.kill()
     for (const { process } of servers) process.kill()
   }
 }
 
-function start(file: string): ChildProcess {
-  return fork(fileURLToPath(new URL(file, import.meta.url)), { execArgv: ['--conditions=@portcullis/source'] })
-}
-
-function ask(child: ChildProcess, message: OpenMessage | RunMessage | ListenMessage | CostMessage): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.once('message', ({ value = 0, error }: { readonly value?: number; readonly error?: string }) =>
-      error === undefined ? resolve(value) : reject(new Error(error)),
-    )
-    child.send(message)
-  })
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, at: Math.random() }))
-    .toSorted((a, b) => a.at - b.at)
-    .map(({ item }) => item)
+/** What a server answers: its port, or its processor time so far. */
+interface Answer {
+  readonly value: number
 }

@@ -15,7 +15,8 @@ import passport from 'passport'
 import { ExtractJwt, Strategy } from 'passport-jwt'
 
 import type { RunOptions, Table } from '../table.ts'
-import { columns, measure, rowsOf, type Contender } from './measure.ts'
+import { columns, rowsOf } from '../windows.ts'
+import { measure, type Contender } from './measure.ts'
 import { body, makeScene, type Scene } from './scene.ts'
 
 const patienceMs = 3_600_000

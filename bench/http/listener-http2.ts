@@ -3,7 +3,8 @@ import { createSecureServer } from 'node:http2'
 import { secureServerOptions } from '@portcullis/tls'
 
 import type { RunOptions, Table } from '../table.ts'
-import { columns, measure, rowsOf } from './measure.ts'
+import { columns, rowsOf } from '../windows.ts'
+import { measure } from './measure.ts'
 import { body, makeScene } from './scene.ts'
 import { answer, bare, complete, guarded, responding } from './servers.ts'
 

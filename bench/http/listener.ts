@@ -4,7 +4,8 @@ import { createServer } from 'node:https'
 import { secureServerOptions } from '@portcullis/tls'
 
 import type { RunOptions, Table } from '../table.ts'
-import { columns, measure, rowsOf } from './measure.ts'
+import { columns, rowsOf } from '../windows.ts'
+import { measure } from './measure.ts'
 import { makeScene } from './scene.ts'
 import { answer, bare, complete, guarded, open } from './servers.ts'
 

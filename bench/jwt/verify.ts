@@ -1,16 +1,13 @@
-/** Verifying tokens: uncached, remembered, and with many keys; beside the raw runtime, fast-jwt, jose and jsonwebtoken. */
-import { createSecretKey, generateKeyPairSync, randomBytes, sign, verify, type KeyObject } from 'node:crypto'
-import { createIssuer, createVerifier, type Verifier } from '@portcullis/jwt'
+/** Verifying tokens: uncached and remembered; beside the raw runtime, fast-jwt, jose and jsonwebtoken. */
+import { generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto'
+import { createIssuer, createVerifier } from '@portcullis/jwt'
 import { createVerifier as fastVerifier } from 'fast-jwt'
 import { importJWK, jwtVerify } from 'jose'
 import jsonwebtoken from 'jsonwebtoken'
 import type { RunOptions, Table } from '../table.ts'
-import { measure, ratio, type Measured, type Variant } from './measure.ts'
+import { inline, measure, oneByOne, ratio, type Measured, type Variant } from '../measure.ts'
+import { accepted, audience, differentTokens, issuer, turn } from './tokens.ts'
 
-const issuer = 'https://issuer.example'
-const audience = 'orders'
-// Enough different tokens that no peer remembers one by accident.
-const differentTokens = 64
 // As many at once as a busy server has; it lets those who verify on threads use all of them.
 const atOnce = 32
 
@@ -45,24 +42,6 @@ async function tokensOf(algorithm: Algorithm, count: number): Promise<Tokens> {
     return { data, signature: sign(hash, data, privateKey) }
   })
   return { key: publicKey, texts, raw }
-}
-
-/** Takes the tokens in turn, each as a fresh string. */
-function turn(texts: readonly Buffer[]): () => string {
-  let at = 0
-  return () => {
-    at = at + 1 === texts.length ? 0 : at + 1
-    return texts[at]?.toString('latin1') ?? ''
-  }
-}
-
-function inline(name: string, once: () => unknown): Variant {
-  return {
-    name,
-    batch(times) {
-      for (let time = 0; time < times; time++) once()
-    },
-  }
 }
 
 function concurrent(name: string, once: () => unknown): Variant {
@@ -110,7 +89,7 @@ async function uncached(algorithm: Algorithm, quick: boolean): Promise<(string |
       : [inline('jsonwebtoken', () => jsonwebtoken.verify(next(), key, { algorithms: [algorithm], issuer, audience }))]),
     concurrent('ours, 32 at once', async () => accepted(await onThreads.verify(next()))),
     concurrent('jose, 32 at once', async () => jwtVerify(next(), joseKey, joseOptions)),
-    { name: 'jose', batch: async (times) => { for (let time = 0; time < times; time++) await jwtVerify(next(), joseKey, joseOptions) } }, // prettier-ignore
+    oneByOne('jose', () => jwtVerify(next(), joseKey, joseOptions)),
   ]
   const measured = await measure(variants, quick ? { rounds: 7, roundMs: 10 } : { rounds: 60, roundMs: 25 })
   const goals: Readonly<Record<Algorithm, number>> = { RS256: 0.85, ES256: 0.92, EdDSA: 0.94 }
@@ -173,41 +152,12 @@ async function cached(count: number, quick: boolean): Promise<(string | number)[
   ]
 }
 
-/** HMAC, the cheapest signature, shows best what finding the key costs. */
-async function manyKeys(counts: readonly number[], quick: boolean): Promise<(string | number)[][]> {
-  const variants = await Promise.all(
-    counts.map(async (count) => {
-      const secrets = Array.from({ length: count }, (_, at) => ({ secret: createSecretKey(randomBytes(32)), keyId: `key-${at}` }))
-      const [first, ...rest] = secrets
-      if (first === undefined) throw new Error('no keys')
-      const verifier: Verifier = createVerifier({ issuer, audience, keys: [first, ...rest] })
-      const texts = await Promise.all(
-        Array.from({ length: differentTokens }, async () => {
-          const { secret, keyId } = secrets[Math.floor(Math.random() * count)] ?? first
-          return Buffer.from(await createIssuer({ issuer, audience, key: { secret, keyId } }).issue({ subject: 'user' }), 'latin1')
-        }),
-      )
-      const next = turn(texts)
-      return inline(`${count}`, () => accepted(verifier.verify(next())))
-    }),
-  )
-  const measured = await measure(variants, quick ? { rounds: 7, roundMs: 10 } : { rounds: 40, roundMs: 20 })
-  return counts.map((count) =>
-    rowOf(`HS256, set of ${count} keys`, measured.get(`${count}`), `${ratio(measured, `${count}`, '1')} x one key`, ''),
-  )
-}
-
-function accepted(result: unknown): void {
-  if (typeof result !== 'object' || result === null || !('claims' in result)) throw new Error(`not accepted: ${JSON.stringify(result)}`)
-}
-
 function rowOf(what: string, measured: Measured | undefined, compared: string, goal: string): (string | number)[] {
   if (measured === undefined) throw new Error(what)
   const digits = measured.median < 10 ? 3 : 1
-  const name = /^\d+$/.test(measured.name) ? 'ours' : measured.name
   return [
     what,
-    name,
+    measured.name,
     Number(measured.median.toFixed(digits)),
     `${(measured.spread * 100).toFixed(0)} %`,
     compared,
@@ -226,7 +176,6 @@ export async function run({ quick }: RunOptions): Promise<Table> {
   const rows: (string | number)[][] = []
   for (const algorithm of ['RS256', 'ES256', 'EdDSA'] as const) rows.push(...(await uncached(algorithm, quick)))
   for (const count of quick ? [500] : [500, 10_000]) rows.push(...(await cached(count, quick)))
-  rows.push(...(await manyKeys(quick ? [1, 1_000] : [1, 10, 100, 1_000, 10_000], quick)))
   return {
     title: 'JWT: verifying tokens',
     note:

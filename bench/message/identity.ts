@@ -2,7 +2,7 @@
 import { createPrivateKey, generateKeyPairSync, sign, verify, type KeyObject } from 'node:crypto'
 import { guard, messageBinding, type AccessRequest, type BoundSource, type Guard, type MessageInit } from '@portcullis/core'
 import { messageMemory, messageSigner, signedMessages, type SigningProfile } from '@portcullis/message'
-import { measure, type Variant } from '../jwt/measure.ts'
+import { inline, measure, withSpread, type Variant } from '../measure.ts'
 import type { RunOptions, Table } from '../table.ts'
 
 const target = { origin: 'kafka://broker:9094', secure: true }
@@ -41,20 +41,17 @@ export async function run({ quick }: RunOptions): Promise<Table> {
     variants.push(verifying(line, signer, group.privateKey, quick ? 2_048 : 16_384, await produce(signer, quick ? 2_048 : 16_384)))
   }
   const measured = await measure(variants, { rounds: quick ? 5 : 15, roundMs: quick ? 100 : 300 })
-  const of = (name: string): string => {
-    const one = measured.get(name)
-    return one === undefined ? '' : `${one.median.toFixed(1)} (±${(one.spread * 100).toFixed(0)} %)`
-  }
+  const of = (name: string): string => withSpread(measured.get(name))
   const median = (name: string): number => measured.get(name)?.median ?? Number.NaN
   return {
     title: 'Message identity: 200 bytes, one message',
-    note: 'Microseconds of processor time per message, median of interleaved rounds (± half the distance of the quartiles). Verifying is the whole decision: signature or path or tag, digests, time, replay memory, principal. "bare" is the signature alone, by node:crypto.',
+    note: 'Processor time per message, median of interleaved rounds (± half the distance of the quartiles). Verifying is the whole decision: signature or path or tag, digests, time, replay memory, principal. "bare" is the signature alone, by node:crypto.',
     columns: ['profile', 'sign', 'verify', 'goal', 'bare sign', 'bare verify'],
     rows: lines.map(({ name, goal = Number.NaN, profile }) => [
       name,
       of(`${name}: sign`),
       of(`${name}: verify`),
-      `<= ${goal}: ${median(`${name}: verify`) <= goal ? 'met' : 'MISSED'}`,
+      `<= ${goal} µs: ${median(`${name}: verify`) <= goal ? 'met' : 'MISSED'}`,
       profile === undefined ? of(`${name}: bare sign`) : '',
       profile === undefined ? of(`${name}: bare verify`) : '',
     ]),
@@ -64,18 +61,8 @@ export async function run({ quick }: RunOptions): Promise<Table> {
 function raw(name: string, { privateKey, publicKey }: Line['keys'], digest: 'sha256' | null): Variant[] {
   const signature = sign(digest, payload, privateKey)
   return [
-    {
-      name: `${name}: bare sign`,
-      batch: (times) => {
-        for (let at = 0; at < times; at++) sign(digest, payload, privateKey)
-      },
-    },
-    {
-      name: `${name}: bare verify`,
-      batch: (times) => {
-        for (let at = 0; at < times; at++) verify(digest, payload, publicKey, signature)
-      },
-    },
+    inline(`${name}: bare sign`, () => sign(digest, payload, privateKey)),
+    inline(`${name}: bare verify`, () => verify(digest, payload, publicKey, signature)),
   ]
 }
 

@@ -1,8 +1,8 @@
 import { guard, scope, type Guard } from '@portcullis/core'
 import { authorizationServer, clientSecretBasic, introspection, type IntrospectionOptions } from '@portcullis/oauth2'
 import * as oauth from 'oauth4webapi'
+import { measure, oneByOne, perSecond, withSpread } from '../measure.ts'
 import type { RunOptions, Table } from '../table.ts'
-import { compare, digits } from './measure.ts'
 import { requestFor, scene, type Scene } from './scene.ts'
 
 /** Introspection with and without its cache, beside the bare library over the same connections. */
@@ -21,25 +21,22 @@ export async function run({ quick }: RunOptions): Promise<Table> {
   const [cached, uncached] = [orders(), orders({ cache: 'none' })]
   const repeated = requestFor('repeated')
   await cached.decide(repeated)
-  const known = await compare(
-    { credential: () => cached.decide(repeated), token: () => cached.decide(requestFor('repeated')) },
-    { rounds: quick ? 5 : 21, count: quick ? 5_000 : 50_000 },
+  let next = 0
+  const ask = bare(place)
+  const measured = await measure(
+    [
+      oneByOne('known credential of a connection', () => cached.decide(repeated)),
+      oneByOne('known token', () => cached.decide(requestFor('repeated'))),
+      oneByOne('asked each time', () => uncached.decide(requestFor(`token ${next++}`))),
+      oneByOne('oauth4webapi alone, over our transport', () => ask(next++)),
+    ],
+    { time: 'wall', rounds: quick ? 5 : 21, roundMs: quick ? 100 : 200 },
   )
-  const asked = await compare(
-    { guard: (at) => uncached.decide(requestFor(`token ${at}`)), library: bare(place) },
-    { rounds: quick ? 5 : 21, count: quick ? 400 : 500 },
-  )
-  const row = (what: string, time = 0): (string | number)[] => [what, digits(time), Math.round(1_000_000 / time)]
   return {
     title: 'Introspection',
-    note: 'A whole decision of the guard, one at a time, against an https server in the same process that answers at once; the library stands for the exchange alone.',
-    columns: ['decision', 'µs', 'per second'],
-    rows: [
-      row('known credential of a connection', known.get('credential')),
-      row('known token', known.get('token')),
-      row('asked each time', asked.get('guard')),
-      row('oauth4webapi alone, over our transport', asked.get('library')),
-    ],
+    note: 'A whole decision of the guard, one at a time, against an https server in the same process that answers at once, median of interleaved rounds (± half the distance of the quartiles); the library stands for the exchange alone.',
+    columns: ['decision', 'time', 'per second'],
+    rows: [...measured.values()].map((one) => [one.name, withSpread(one), perSecond(one.median)]),
   }
 }
 

@@ -1,6 +1,6 @@
 import { authorizationServer, clientCredentials, clientSecretBasic, dpop } from '@portcullis/oauth2'
+import { measure, oneByOne, withSpread } from '../measure.ts'
 import type { RunOptions, Table } from '../table.ts'
-import { compare, digits } from './measure.ts'
 import { scene } from './scene.ts'
 
 /** What a client pays for its credential, request by request. */
@@ -16,27 +16,22 @@ export async function run({ quick }: RunOptions): Promise<Table> {
   const bound = dpop(make())
   const binding = { method: 'GET', uri: 'https://orders.example/orders' }
   await bound({ target, binding })
-  const warm = await compare({ hot: () => source({ target }) }, { rounds: quick ? 5 : 21, count: quick ? 20_000 : 200_000 })
-  const proven = await compare({ proof: () => bound({ target, binding }) }, { rounds: quick ? 5 : 21, count: quick ? 500 : 5_000 })
-  const cold = await compare({ cold: () => make()({ target }) }, { rounds: quick ? 5 : 21, count: quick ? 50 : 300 })
-  const herd = await compare(
-    {
-      herd: () => {
+  const measured = await measure(
+    [
+      oneByOne('at hand', () => source({ target })),
+      oneByOne('at hand, with a DPoP proof for the request', () => bound({ target, binding })),
+      oneByOne('fetched, one caller', () => make()({ target })),
+      oneByOne('fetched, a hundred callers at once', () => {
         const one = make()
         return Promise.all(Array.from({ length: 100 }, async () => one({ target })))
-      },
-    },
-    { rounds: quick ? 5 : 21, count: quick ? 20 : 100 },
+      }),
+    ],
+    { time: 'wall', rounds: quick ? 5 : 21, roundMs: quick ? 50 : 200 },
   )
   return {
     title: 'Token source',
-    note: 'One request for the token of a cold source, whoever waits for it; from then on it is at hand in the same tick.',
-    columns: ['credential', 'µs'],
-    rows: [
-      ['at hand', digits(warm.get('hot') ?? 0)],
-      ['at hand, with a DPoP proof for the request', digits(proven.get('proof') ?? 0)],
-      ['fetched, one caller', digits(cold.get('cold') ?? 0)],
-      ['fetched, a hundred callers at once', digits(herd.get('herd') ?? 0)],
-    ],
+    note: 'One request for the token of a cold source, whoever waits for it; from then on it is at hand in the same tick. Median of interleaved rounds (± half the distance of the quartiles).',
+    columns: ['credential', 'time'],
+    rows: [...measured.values()].map((one) => [one.name, withSpread(one)]),
   }
 }

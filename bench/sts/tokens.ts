@@ -1,5 +1,4 @@
 /** Tokens by client credentials, over HTTPS: ours beside a bare `oidc-provider` with the same key, lifetimes and form of token. */
-import { fork, type ChildProcess } from 'node:child_process'
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -7,7 +6,6 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { secret } from '@portcullis/core'
 import { hashPassword } from '@portcullis/crypto'
 import { createSts, memoryState, type StsClientProof, type StsState } from '@portcullis/sts'
@@ -16,6 +14,7 @@ import { attach, secureServerOptions } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { Provider } from 'oidc-provider'
 import type { RunOptions, Table } from '../table.ts'
+import { ask, inWindows, processorTime, start, type Cost } from '../windows.ts'
 import type { OpenMessage, RunMessage } from './load.ts'
 
 interface Contender {
@@ -60,14 +59,18 @@ export async function run({ quick }: RunOptions): Promise<Table> {
   ]
   try {
     const costs = await measure(contenders, tls.authority, quick ? 12 : 60)
+    const byName = new Map([...costs].map(([{ name }, { us }]) => [name, us]))
     return {
       title: 'Token service: tokens by client credentials',
       note: `POST over HTTPS on ${connections} kept connections, ES256; processor time of the server for one token (all threads, 10th percentile of windows of ${windowRequests}), and the tokens that one core issues in a second. Ratio: speed, where 1 is as fast as the bare library below. SQLite waits for the disk besides, which is no processor time.`,
-      columns: ['server', 'µs of CPU per token', 'tokens per second and core', 'ratio'],
-      rows: contenders.map(({ name, base }) => {
-        const us = costs.get(name) ?? Number.NaN
-        return [name, us.toFixed(0), (1_000_000 / us).toFixed(0), ((costs.get(base) ?? Number.NaN) / us).toFixed(2)]
-      }),
+      columns: ['server', 'µs of CPU per token', 'spread', 'tokens per second and core', 'ratio'],
+      rows: [...costs].map(([{ name, base }, { us, spread }]) => [
+        name,
+        us.toFixed(0),
+        `${(spread * 100).toFixed(0)} %`,
+        (1_000_000 / us).toFixed(0),
+        ((byName.get(base) ?? Number.NaN) / us).toFixed(2),
+      ]),
     }
   } finally {
     state.close()
@@ -140,36 +143,21 @@ async function ours(
   return { name, base, format, port: sts.port, path: '/oauth2/token', close: () => sts.close() }
 }
 
-/** In random order, so that whatever else the machine does falls on all of them. */
-async function measure(contenders: readonly Contender[], authority: string, windows: number): Promise<ReadonlyMap<string, number>> {
-  const far = fork(fileURLToPath(new URL('./load.ts', import.meta.url)))
+async function measure(contenders: readonly Contender[], authority: string, windows: number): Promise<ReadonlyMap<Contender, Cost>> {
+  const far = start(new URL('./load.ts', import.meta.url))
   try {
     const authorization = `Basic ${Buffer.from(`shop:${clientSecret}`).toString('base64')}`
     const form = 'grant_type=client_credentials&scope=read'
-    const samples = new Map<string, number[]>()
-    for (const [id, { port, path, name }] of contenders.entries()) {
-      await ask(far, { type: 'open', id, port, path, authority, authorization, form, connections })
-      await ask(far, { type: 'run', id, count: 2 * windowRequests })
-      samples.set(name, [])
+    for (const [id, { port, path }] of contenders.entries()) {
+      await ask(far, { type: 'open', id, port, path, authority, authorization, form, connections } satisfies OpenMessage)
+      await ask(far, { type: 'run', id, count: 2 * windowRequests } satisfies RunMessage)
     }
-    for (let window = 0; window < windows; window++) {
-      for (const [id, { name }] of [...contenders.entries()].toSorted(() => Math.random() - 0.5)) {
-        const begin = process.cpuUsage()
-        await ask(far, { type: 'run', id, count: windowRequests })
-        const { user, system } = process.cpuUsage(begin)
-        samples.get(name)?.push((user + system) / windowRequests)
-      }
-    }
-    return new Map([...samples].map(([name, list]) => [name, list.toSorted((a, b) => a - b)[Math.floor(list.length / 10)] ?? Number.NaN]))
+    return await inWindows(contenders, windows, async (_, id) => {
+      const window: RunMessage = { type: 'run', id, count: windowRequests }
+      return (await processorTime(() => ask(far, window))) / windowRequests
+    })
   } finally {
     far.kill()
     for (const contender of contenders) await contender.close()
   }
-}
-
-function ask(far: ChildProcess, message: OpenMessage | RunMessage): Promise<void> {
-  return new Promise((resolve, reject) => {
-    far.once('message', (answer: { readonly error?: string }) => (answer.error === undefined ? resolve() : reject(new Error(answer.error))))
-    far.send(message)
-  })
 }

@@ -12,25 +12,28 @@ import { developmentIssuer, developmentTls } from '@portcullis/tls/development'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { connect, createServer, type ConnectionOptions, type Server, type TLSSocket } from 'node:tls'
-import { measure, ratio } from '../jwt/measure.ts'
+import { inline, measure, oneByOne, ratio, withSpread, type MeasureOptions, type Variant } from '../measure.ts'
+import type { RunOptions, Table } from '../table.ts'
 
 type Session = ConnectionOptions['session']
 
 /** What a bundle adds to a handshake, and what a client certificate costs for each request after it. */
-export async function run({
-  quick,
-}: {
-  quick: boolean
-}): Promise<{ title: string; note?: string; columns: string[]; rows: (string | number)[][] }> {
+export async function run({ quick }: RunOptions): Promise<Table> {
   const plain = await developmentTls()
   const mutual = await developmentTls({ clientCertificates: 'require' })
   const alice = await mutual.clientFor('alice')
   const options = quick ? { rounds: 3, roundMs: 50 } : { rounds: 30, roundMs: 200 }
   const servers: Server[] = []
-  const handshakes = async (name: string, bundle: ServerTlsBundle, client: ClientTlsBundle, attached: boolean, resumed: boolean) => {
+  const handshakes = async (
+    name: string,
+    bundle: ServerTlsBundle,
+    client: ClientTlsBundle,
+    attached: boolean,
+    resumed: boolean,
+  ): Promise<Variant> => {
     const server = await listening(bundle, attached)
     servers.push(server)
-    return { name, batch: await visitor(server, client, resumed) }
+    return oneByOne(name, await visitor(server, client, resumed))
   }
   const variants = [
     await handshakes('bare', plain.server, plain.client, false, false),
@@ -45,13 +48,13 @@ export async function run({
   for (const server of servers) server.close()
   const row = (name: string, bare?: string) => [
     name,
-    Math.round(measured.get(name)?.median ?? Number.NaN),
+    withSpread(measured.get(name)),
     bare === undefined ? '–' : ratio(measured, name, bare),
   ]
   return {
     title: 'TLS: handshakes',
-    note: 'Processor time of both ends together, P-256, TLS 1.3. "Bare" is node:tls with the same options, and believes `authorized`; the bundle finds the anchor, checks usages and dates, and remembers the verdict. The last rows are per request on an open connection.',
-    columns: ['', 'µs', 'of bare'],
+    note: 'Processor time of both ends together, P-256, TLS 1.3; median of interleaved rounds (± half the distance of the quartiles). "Bare" is node:tls with the same options, and believes `authorized`; the bundle finds the anchor, checks usages and dates, and remembers the verdict. The last rows are per request on an open connection.',
+    columns: ['', 'processor time', 'of bare'],
     rows: [
       row('bare'),
       row('bundle', 'bare'),
@@ -59,7 +62,7 @@ export async function run({
       row('bundle, mutual', 'bare, mutual'),
       row('bare, mutual, resumed'),
       row('bundle, mutual, resumed', 'bare, mutual, resumed'),
-      ...[...perRequest.values()].map(({ name, median }) => [name, Number(median.toFixed(2)), '–']),
+      ...[...perRequest.values()].map((one) => [one.name, withSpread(one), '–']),
     ],
   }
 }
@@ -76,7 +79,7 @@ async function listening(bundle: ServerTlsBundle, attached: boolean): Promise<Se
   return server
 }
 
-async function visitor(server: Server, client: ClientTlsBundle, resumed: boolean): Promise<(times: number) => Promise<void>> {
+async function visitor(server: Server, client: ClientTlsBundle, resumed: boolean): Promise<() => Promise<Session>> {
   const { port } = server.address() as AddressInfo
   const secure = { port, ...secureClientOptions(client, { host: 'localhost' }) }
   const visit = async (session?: Session): Promise<Session> => {
@@ -87,12 +90,10 @@ async function visitor(server: Server, client: ClientTlsBundle, resumed: boolean
     return taken
   }
   const session = resumed ? await visit() : undefined
-  return async (times) => {
-    for (let at = 0; at < times; at++) await visit(session)
-  }
+  return () => visit(session)
 }
 
-async function requests(bundle: ServerTlsBundle, client: ClientTlsBundle, options: { rounds: number; roundMs: number }) {
+async function requests(bundle: ServerTlsBundle, client: ClientTlsBundle, options: MeasureOptions) {
   const server = createServer(secureServerOptions(bundle))
   attach(server, bundle)
   server.listen(0, '127.0.0.1')
@@ -119,14 +120,8 @@ async function requests(bundle: ServerTlsBundle, client: ClientTlsBundle, option
   }
   const decision = await decide()
   if ((decision as { outcome?: string }).outcome !== 'allow') throw new Error('The certificate was not accepted.')
-  const times = (operation: () => unknown) => (count: number) => {
-    for (let at = 0; at < count; at++) operation()
-  }
   const measured = await measure(
-    [
-      { name: 'peerCertificateOf', batch: times(() => peerCertificateOf(socket, bundle)) },
-      { name: 'peerCertificateOf and the decision of a guard', batch: times(decide) },
-    ],
+    [inline('peerCertificateOf', () => peerCertificateOf(socket, bundle)), inline('peerCertificateOf and the decision of a guard', decide)],
     options,
   )
   far.destroy()

@@ -6,13 +6,10 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import type { RunOptions, Table } from '../table.ts'
 
 /** How many handshakes fail while key pair and trust rotate as fast as they can. */
-export async function run({
-  quick,
-}: {
-  quick: boolean
-}): Promise<{ title: string; note?: string; columns: string[]; rows: (string | number)[][] }> {
+export async function run({ quick }: RunOptions): Promise<Table> {
   const folder = await mkdtemp(path.join(tmpdir(), 'portcullis-bench-'))
   try {
     const directory = path.join(folder, 'certificates')

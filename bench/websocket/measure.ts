@@ -1,15 +1,13 @@
-import { fork, type ChildProcess } from 'node:child_process'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
-import { fileURLToPath } from 'node:url'
 
 import { WebSocketServer, type WebSocket } from 'ws'
 import { guard, scope, serve, type Guard, type Principal, type WebSocketOptions } from '@portcullis/websocket'
 import { jwt } from '@portcullis/jwt'
 import { secureServerOptions } from '@portcullis/tls'
 
-import type { Cost } from '../http/measure.ts'
 import type { Scene } from '../http/scene.ts'
+import { ask, inWindows, processorTime, start, type Cost } from '../windows.ts'
 import type { LoadMessage } from './load.ts'
 
 /** A listener that is measured against others. */
@@ -46,59 +44,33 @@ export function policyOf({ publicKey, issuer, audience }: Scene): Guard<Principa
   }) as Guard<Principal>
 }
 
-/** Measures all contenders in this one process, in short windows and in random order, as the HTTP benchmarks do. */
+/** How the far end loads a contender: what comes before, and what a window is. */
+export interface Load {
+  readonly before: readonly LoadMessage[]
+  readonly measured: LoadMessage
+  readonly count: number
+}
+
+/** Measures all contenders in this one process. */
 export async function measure(
   contenders: readonly Contender[],
   windows: number,
-  messages: (
-    contender: Contender,
-    id: number,
-  ) => { readonly before: readonly LoadMessage[]; readonly measured: LoadMessage; readonly count: number },
+  loadOf: (contender: Contender, id: number) => Load,
   warmWindows = 6,
-): Promise<ReadonlyMap<string, Cost>> {
-  const far = startLoad()
+): Promise<ReadonlyMap<Contender, Cost>> {
+  const far = start(new URL('./load.ts', import.meta.url))
   try {
-    const plans = new Map(contenders.map((contender, id) => [contender, messages(contender, id)]))
-    const samples = new Map<Contender, number[]>(contenders.map((contender) => [contender, []]))
-    for (const { before, measured } of plans.values()) {
+    for (const [id, contender] of contenders.entries()) {
+      const { before, measured } = loadOf(contender, id)
       for (const message of before) await ask(far, message)
       for (let warm = 0; warm < warmWindows; warm++) await ask(far, measured)
     }
-    for (let window = 0; window < windows; window++) {
-      for (const [contender, { measured, count }] of shuffled([...plans])) {
-        const begin = process.cpuUsage()
-        await ask(far, measured)
-        const { user, system } = process.cpuUsage(begin)
-        samples.get(contender)?.push((user + system) / count)
-      }
-    }
-    return new Map(
-      [...samples].map(([{ name }, taken]) => [name, { us: taken.toSorted((a, b) => a - b)[Math.floor(taken.length / 10)] ?? Number.NaN }]),
-    )
+    return await inWindows(contenders, windows, async (contender, id) => {
+      const { measured, count } = loadOf(contender, id)
+      return (await processorTime(() => ask(far, measured))) / count
+    })
   } finally {
     far.kill()
     await Promise.all(contenders.map((contender) => contender.close()))
   }
-}
-
-/** Starts the far end. */
-export function startLoad(): ChildProcess {
-  return fork(fileURLToPath(new URL('./load.ts', import.meta.url)), { execArgv: ['--conditions=@portcullis/source'] })
-}
-
-/** Asks another process for something, and waits until it was done. */
-export function ask<T = unknown>(process: ChildProcess, message: object): Promise<T> {
-  return new Promise((resolve, reject) => {
-    process.once('message', (answer: T & { readonly error?: string }) =>
-      answer.error === undefined ? resolve(answer) : reject(new Error(answer.error)),
-    )
-    process.send(message)
-  })
-}
-
-function shuffled<T>(items: readonly T[]): T[] {
-  return items
-    .map((item) => ({ item, at: Math.random() }))
-    .toSorted((a, b) => a.at - b.at)
-    .map(({ item }) => item)
 }

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import type { RunOptions, Table } from '../table.ts'
 import type { Held, HolderMessage } from './holder.ts'
 import type { LoadMessage } from './load.ts'
-import { ask } from './measure.ts'
+import { ask } from '../windows.ts'
 
 /** What an open WebSocket costs in memory: of its own, for its principal, and for the session that ends it. */
 export async function run({ quick }: RunOptions): Promise<Table> {

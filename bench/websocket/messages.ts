@@ -1,6 +1,6 @@
-import { columns, rowsOf } from '../http/measure.ts'
 import { makeScene } from '../http/scene.ts'
 import type { RunOptions, Table } from '../table.ts'
+import { columns, rowsOf } from '../windows.ts'
 import { bare, measure, ours } from './measure.ts'
 
 const inOneWindow = 4_000
