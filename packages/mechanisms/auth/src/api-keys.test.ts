@@ -69,6 +69,13 @@ describe('apiKeys', () => {
     ],
     ['a key of nobody', { name: 'x', carrier: 'x-api-key', keys: [{ key: good, subject: '' }] }],
     ['an empty list of scopes', { name: 'x', carrier: 'x-api-key', keys: [{ key: good, subject: 'a', scopes: [] }] }],
+    ['scopes that are empty', { name: 'x', carrier: 'x-api-key', keys: [{ key: good, subject: 'a', scopes: '' }] }],
+    ...[undefined, null, '', 0, false, Number.NaN, new Date(Number.NaN), '2030-01-01T00:00:00Z', 4_102_444_800_000].map(
+      (expiresAt): [string, object] => [
+        `an expiry that is ${String(expiresAt)}`,
+        { name: 'x', carrier: 'x-api-key', keys: [{ key: good, subject: 'a', expiresAt }] },
+      ],
+    ),
     ['a realm without a challenge', { name: 'x', carrier: 'x-api-key', keys, realm: 'x' }],
     ['a misspelt key', { name: 'x', carier: 'x-api-key', keys }],
   ])('does not build with %s', (_, options) => {

@@ -13,6 +13,7 @@ import {
   vouchForPrincipal,
 } from '@portcullis/core'
 import { digest } from '@portcullis/crypto'
+import { isValidDate } from './valid-date.ts'
 
 /** A key and whose it is. */
 export interface ApiKey {
@@ -21,7 +22,7 @@ export interface ApiKey {
   readonly subject: string
   readonly scopes?: readonly string[]
   readonly claims?: Claims
-  /** When the key stops to be accepted. */
+  /** When the key stops to be accepted. A key without end leaves it out: `undefined` is refused, as it may be a date that was not found. */
   readonly expiresAt?: Date
 }
 
@@ -90,11 +91,13 @@ function keyIn(credentials: readonly Credential[], carrier: string): Secret | un
 
 function ownerOf(issuer: string, entry: ApiKey): Principal {
   checkOptions<ApiKey>('A key of apiKeys', entry, { key: true, subject: true, scopes: true, claims: true, expiresAt: true })
+  if ('expiresAt' in entry && !isValidDate(entry.expiresAt))
+    throw new ConfigurationError('ERR_OPTION_INVALID', `The expiresAt of the key of "${entry.subject}" in apiKeys must be a valid Date.`)
   return vouchForPrincipal({
     issuer,
     subject: requireText('The subject of a key of apiKeys', entry.subject),
-    ...(entry.scopes && { scopes: requireTexts('The scopes of a key of apiKeys', entry.scopes) }),
-    ...(entry.claims && { claims: entry.claims }),
+    ...(entry.scopes !== undefined && { scopes: requireTexts('The scopes of a key of apiKeys', entry.scopes) }),
+    ...(entry.claims !== undefined && { claims: entry.claims }),
     ...(entry.expiresAt && { expiresAt: entry.expiresAt }),
   })
 }

@@ -156,6 +156,8 @@ describe('basic', () => {
     { username: 'tom', scopes: 'admin' },
     [],
     'toString',
+    ...[undefined, null, '', 0, new Date(Number.NaN), '2030-01-01T00:00:00Z'].map((expiresAt) => ({ username: 'alice', expiresAt })),
+    ...[undefined, null, false, {}].map((revocation) => ({ username: 'alice', revocation })),
   ])('never allows what is neither a user nor a refusal: %j', async (value) => {
     for (const faulty of [() => value, () => Promise.resolve(value)]) {
       const authenticate = basic({ store: userStore('faulty', faulty as () => UserRefusal), realm: 'x' })

@@ -12,6 +12,7 @@ import {
 import { isThenable } from './thenable.ts'
 import type { User, UserRefusal, UserStore } from './user-store.ts'
 import { checkUserStore, maxPasswordBytes, maxUsernameLength } from './user-store.ts'
+import { isValidDate } from './valid-date.ts'
 
 /** How {@link basic} is set up. */
 export interface BasicOptions {
@@ -98,7 +99,9 @@ function vouch(store: UserStore, user: User, { clock }: AuthenticationContext): 
     user === null ||
     typeof user.username !== 'string' ||
     user.username === '' ||
-    typeof user.scopes === 'string'
+    typeof user.scopes === 'string' ||
+    ('expiresAt' in user && !isValidDate(user.expiresAt)) ||
+    ('revocation' in user && !isRevocation(user.revocation))
   )
     throw faulty(store)
   return vouchForPrincipal({
@@ -110,6 +113,11 @@ function vouch(store: UserStore, user: User, { clock }: AuthenticationContext): 
     ...(user.expiresAt && { expiresAt: user.expiresAt }),
     ...(user.revocation && { revocations: [user.revocation] }),
   })
+}
+
+// By what is used of it, since there may be two copies of the core.
+function isRevocation(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'revoked' in value && 'subscribe' in value
 }
 
 function faulty(store: UserStore): ConfigurationError {

@@ -25,7 +25,7 @@ export interface User {
   readonly scopes?: Iterable<string>
   /** Further statements about the user, for authorizers and the audit trail. Frozen in place. */
   readonly claims?: Claims
-  /** When this stops to hold, such as the end of an account. */
+  /** When this stops to hold, such as the end of an account. An account without end leaves it out: a store that hands out anything but a valid date here, `null` and `undefined` included, is faulty. */
   readonly expiresAt?: Date
   /** What the store revokes when the user is removed or the password changes; live sessions then end at once. */
   readonly revocation?: Revocation
