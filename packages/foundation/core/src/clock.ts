@@ -16,6 +16,22 @@ export interface Clock {
   schedule(delayMs: number, task: () => void): Timer
 }
 
+/** Waits by a clock, without keeping the process alive; rejects with the signal's reason if it aborts. */
+export function wait(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      timer.cancel()
+      reject(signal?.reason)
+    }
+    const timer = clock.schedule(delayMs, () => {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    })
+    if (signal?.aborted === true) stop()
+    else signal?.addEventListener('abort', stop, { once: true })
+  })
+}
+
 // setTimeout takes a signed 32-bit number, and runs at once for anything larger. An hour also notices clock steps.
 const longestDelayMs = 3_600_000
 

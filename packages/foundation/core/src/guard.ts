@@ -6,6 +6,7 @@ import { systemClock, type Clock } from './clock.ts'
 import type { Decision } from './decision.ts'
 import { ConfigurationError } from './errors.ts'
 import { allowed, authorizeStanding, Evaluation, type Rules } from './evaluation.ts'
+import { tell } from './listeners.ts'
 import { checkOptions, requireFunction } from './options.ts'
 import { alternativesOf, isEveryone, offersOf, type Everyone, type Policy } from './policy.ts'
 import { anonymous, type Anonymous, type Principal } from './principal.ts'
@@ -136,7 +137,7 @@ export class Guard<P extends Party = Party> {
       throw error
     }
     this.#family.version++
-    for (const listener of this.#family.listeners) listener()
+    tell(this.#family.listeners, undefined)
   }
 
   /** Calls `listener` after each policy change in this guard's family. Sessions use it. */

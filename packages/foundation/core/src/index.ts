@@ -16,7 +16,7 @@ export {
 } from './errors.ts'
 export type { CoreErrorCode, ErrorFamily, SecurityErrorInit } from './errors.ts'
 export { checkOptions, requireFunction, requireNumber, requireText, requireTexts } from './options.ts'
-export { systemClock } from './clock.ts'
+export { systemClock, wait } from './clock.ts'
 export type { Clock, Timer } from './clock.ts'
 export { credentialOf } from './credential.ts'
 export type { Credential, CredentialKind, CredentialKinds } from './credential.ts'

@@ -1,4 +1,5 @@
 import type { AccessRequest } from './access-request.ts'
+import { wait } from './clock.ts'
 import type { DeadLetter } from './dead-letter.ts'
 import { UnavailableError } from './errors.ts'
 import type { Guard } from './guard.ts'
@@ -97,7 +98,9 @@ export class MessageGate<M, P extends Principal | Anonymous = Principal> {
 
   /** Ends the waiting: messages that are still without a decision are given up, unacknowledged. */
   close(): void {
-    this.#closed.abort()
+    this.#closed.abort(
+      new UnavailableError('ERR_ABORTED', 'The consumer was closed before this message was judged; it is not acknowledged.'),
+    )
   }
 
   #pause(): void {
@@ -127,19 +130,7 @@ export class MessageGate<M, P extends Principal | Anonymous = Principal> {
   }
 
   #wait(delayMs: number): Promise<void> {
-    const { signal } = this.#closed
-    return new Promise((resolve, reject) => {
-      const givenUp = (): void => {
-        timer.cancel()
-        reject(new UnavailableError('ERR_ABORTED', 'The consumer was closed before this message was judged; it is not acknowledged.'))
-      }
-      const timer = this.#options.guard.clock.schedule(delayMs, () => {
-        signal.removeEventListener('abort', givenUp)
-        resolve()
-      })
-      if (signal.aborted) givenUp()
-      else signal.addEventListener('abort', givenUp, { once: true })
-    })
+    return wait(this.#options.guard.clock, delayMs, this.#closed.signal)
   }
 }
 

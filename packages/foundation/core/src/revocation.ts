@@ -1,3 +1,5 @@
+import { tell } from './listeners.ts'
+
 /**
  * A switch that ends a principal: everything that was derived from it (cached verdicts, live sessions) sees it.
  *
@@ -18,22 +20,13 @@ export class Revocation {
     return this.#reason
   }
 
-  /** Revokes, once; later calls do nothing. A listener that throws does not keep the others from being told; the first error is thrown at the end. */
+  /** Revokes, once; later calls do nothing. Never throws: the fault of a listener is a warning of the process, and the others are told. */
   revoke(reason: string): void {
     if (this.#reason !== undefined) return
     this.#reason = reason
     const listeners = this.#listeners
     this.#listeners = undefined
-    if (listeners === undefined) return
-    const failures: unknown[] = []
-    for (const listener of listeners) {
-      try {
-        listener(reason)
-      } catch (error) {
-        failures.push(error)
-      }
-    }
-    if (failures.length > 0) throw failures[0]
+    if (listeners !== undefined) tell(listeners, reason)
   }
 
   /** Calls `listener` when it is revoked, at once if it is already. */

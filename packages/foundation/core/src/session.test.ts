@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { bearer, principal, request } from './fixtures.test-support.ts'
 import {
   AuthSession,
@@ -10,6 +10,7 @@ import {
   scope,
   systemClock,
   UnavailableError,
+  type AuditEvent,
   type AuthSessionOptions,
   type EndReason,
   type Principal,
@@ -24,12 +25,13 @@ function setUp(init: Partial<PrincipalInit>, options: Partial<AuthSessionOptions
   const clock = manualClock()
   const ends: EndReason[] = []
   const warnings: Date[] = []
+  const events: AuditEvent[] = []
   const at = (ms: number): Date => new Date(clock.now() + ms)
   let next: () => Verdict | Promise<Verdict> = () => refused('ERR_X')
-  const guarded = guard({ authenticate: authenticator<Principal>('x', () => next()), clock, ...(options.guard && {}) })
+  const guarded = guard({ authenticate: authenticator<Principal>('x', () => next()), clock, audit: (event) => events.push(event) })
   const session = new AuthSession<Principal>({
     guard: guarded,
-    principal: principal({ ...init, ...('expiresAt' in init ? {} : {}) }),
+    principal: principal(init),
     action: opening,
     protocol: 'test',
     onEnd: (reason) => ends.push(reason),
@@ -40,7 +42,7 @@ function setUp(init: Partial<PrincipalInit>, options: Partial<AuthSessionOptions
     next = verdict
     return session.reauthenticate(request({ credentials: [bearer('new')] }))
   }
-  return { clock, ends, warnings, at, session, reauthenticate, guarded }
+  return { clock, ends, warnings, events, at, session, reauthenticate, guarded }
 }
 const start = manualClock().now()
 
@@ -120,6 +122,47 @@ describe('a session', () => {
     expect(revoked.ends).toEqual(['revoked'])
     expect(revoked.session.ended).toBe('revoked')
     expect(revoked.warnings).toEqual([])
+  })
+
+  it('keeps its clock though the adapter fails to warn, and says so', async () => {
+    const fault = new Error('no frame could be sent')
+    const { clock, ends, events } = setUp(
+      { expiresAt: new Date(start + 300_000) },
+      {
+        onWarning: () => {
+          throw fault
+        },
+      },
+    )
+    clock.advance(300_000)
+    expect(ends).toEqual(['expired'])
+    await expect.poll(() => events.filter(({ type }) => type === 'warning')).toMatchObject([{ cause: fault }])
+  })
+
+  it.each(['revocation', 'policy'] as const)('ends with the others at a %s, though the adapter of one fails to close', async (what) => {
+    const revocation = new Revocation()
+    const fault = new Error('the socket is gone')
+    const { ends, events, guarded, session } = setUp(
+      { revocations: [revocation] },
+      {
+        onEnd: () => {
+          throw fault
+        },
+      },
+    )
+    const other = new AuthSession<Principal>({
+      guard: guarded,
+      principal: session.principal,
+      action: opening,
+      protocol: 'test',
+      onEnd: (reason) => ends.push(reason),
+    })
+    if (what === 'revocation') revocation.revoke('left')
+    else guarded.change({ authorize: scope('nobody-has-it') })
+    expect(session.ended).toBe(what === 'revocation' ? 'revoked' : 'policy')
+    expect(other.ended).toBe(session.ended)
+    expect(ends).toEqual([session.ended])
+    await expect.poll(() => events.filter(({ type }) => type === 'warning')).toMatchObject([{ cause: fault }])
   })
 
   it.each([
@@ -204,6 +247,16 @@ describe('a session', () => {
     expect(ends).toEqual([])
     fresh.revoke('x')
     expect(ends).toEqual(['revoked'])
+  })
+
+  it('is over at once when its principal was revoked between the decision and the opening, and listens to nothing more', () => {
+    const [gone, other] = [new Revocation(), new Revocation()]
+    gone.revoke('x')
+    const listened = vi.spyOn(other, 'subscribe')
+    const { clock, ends } = setUp({ revocations: [gone, other] })
+    expect(ends).toEqual(['revoked'])
+    expect(listened).not.toHaveBeenCalled()
+    expect(clock.pending).toBe(0)
   })
 
   it('judges again what is open: after re-authentication, and after a policy change', async () => {

@@ -146,6 +146,7 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
     }
     this.#failures = 0
     this.#hold(decision.principal)
+    if (this.#ended !== undefined) return decision
     this.#report('reauthenticated')
     this.#reconsider()
     return decision
@@ -166,10 +167,13 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
     this.#endsAtMs = expiresAtMs === Number.POSITIVE_INFINITY ? now + maxSessionMs : expiresAtMs + graceMs
     this.#warnedForMs = 0
     if (principal.kind === 'principal') {
-      for (const revocation of principal.revocations) revocation.subscribe(this.#onRevoked)
+      for (const revocation of principal.revocations) {
+        revocation.subscribe(this.#onRevoked)
+        // It had been revoked already, and has ended the session within subscribe.
+        if (this.#ended !== undefined) return
+      }
     }
-    // A revocation that had happened already has ended it within subscribe.
-    if (this.#ended === undefined) this.#tick()
+    this.#tick()
   }
 
   #forget(principal: P): void {
@@ -184,13 +188,12 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
     const now = guard.clock.now()
     const expiresAtMs = this.#endsAtMs - graceMs
     const warnAtMs = Math.max(expiresAtMs - warnBeforeMs, (this.#heldAtMs + expiresAtMs) / 2)
-    if (now >= warnAtMs && this.#warnedForMs !== expiresAtMs) {
-      this.#warnedForMs = expiresAtMs
-      this.#report('sessionWarning')
-      onWarning?.(new Date(expiresAtMs))
-    }
-    const next = this.#warnedForMs === expiresAtMs ? this.#endsAtMs : warnAtMs
-    this.#timer = guard.clock.schedule(Math.min(Math.max(0, next - now), longestWaitMs), this.#onTick)
+    const due = now >= warnAtMs
+    this.#timer = guard.clock.schedule(Math.min(Math.max(0, (due ? this.#endsAtMs : warnAtMs) - now), longestWaitMs), this.#onTick)
+    if (!due || this.#warnedForMs === expiresAtMs) return
+    this.#warnedForMs = expiresAtMs
+    this.#report('sessionWarning')
+    this.#call(() => onWarning?.(new Date(expiresAtMs)))
   }
 
   #policyChanged(): void {
@@ -206,7 +209,7 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
       const guard = watched.guard ?? this.#options.guard
       void settle(guard.authorize(this.#principal, watched.action), (decision) => {
         if (decision.outcome === 'allow' || this.#watched?.delete(watched) !== true) return
-        watched.onEnd(decision)
+        this.#call(() => watched.onEnd(decision))
       })
     }
   }
@@ -219,7 +222,17 @@ export class AuthSession<P extends Principal | Anonymous = Principal> {
     this.#forget(this.#principal)
     this.#watched = undefined
     this.#report('sessionEnded', reason)
-    this.#options.onEnd(reason)
+    this.#call(() => this.#options.onEnd(reason))
+  }
+
+  /** What the adapter does about it may fail; the clock runs on, and whoever revoked or changed a policy has done so. */
+  #call(task: () => void): void {
+    try {
+      task()
+    } catch (cause) {
+      const { guard, protocol } = this.#options
+      guard.report({ type: 'warning', protocol, principal: this.#principal, message: 'A callback of a session threw.', cause })
+    }
   }
 
   #report(type: 'sessionEnded' | 'sessionWarning' | 'reauthenticated', reason?: EndReason): void {
