@@ -88,6 +88,17 @@ describe('a token that is bound to a key', () => {
     expect(await orders.decide(requestWith(bearer(credential.token.reveal())))).toMatchObject({ code: 'ERR_JWT_PROOF_MISSING' })
   })
 
+  it('stays bound, acted for and who it is, where a schema leaves nothing of that', async () => {
+    const schema = { '~standard': { version: 1, vendor: 'test', validate: () => ({ value: { tenant: 'blue' } }) } } as const
+    expect(await codeOf({ cnf: { jkt: thumbprint } }, { schema })).toBe('ERR_JWT_PROOF_MISSING')
+    expect(await codeOf({ cnf: { 'x5t#S256': thumbprint } }, { schema })).not.toBe(undefined)
+    expect(await codeOf({ cnf: { jwk: {} } }, { schema })).toBe('ERR_JWT_CONFIRMATION_UNSUPPORTED')
+    const principal = await principalOf({ scope: 'read', act: { sub: 'gateway' }, auth_time: start }, { schema })
+    expect(principal).toMatchObject({ subject: 'ada', actor: { subject: 'gateway' }, authenticatedAt: new Date(start * 1000) })
+    expect([...principal.scopes]).toEqual(['read'])
+    expect(principal.claims).toEqual({ tenant: 'blue' })
+  })
+
   it('passes only over the channel whose certificate it names', async () => {
     const clock = newClock()
     const orders = guard({ authenticate: jwt({ ...row, clock }), clock })

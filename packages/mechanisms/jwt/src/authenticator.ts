@@ -28,9 +28,10 @@ export type JwtOptions<C extends JwtClaims = JwtClaims> = VerifierOptions<C> & {
  * The JWT mechanism: takes bearer tokens that are JWTs, and proves who stands behind them. What is no JWT at all is
  * left to other mechanisms, such as introspection.
  *
- * The principal has the token's issuer, subject, scopes, expiry, `act` as actor, `auth_time` and `cnf`. Its claims are
- * those of the token. A token that is bound to a key (`cnf` with `jkt`) is refused as a plain bearer token; one bound
- * to a certificate passes the guard only over a channel with that certificate.
+ * The principal has the token's issuer, subject, scopes, expiry, `act` as actor, `auth_time` and `cnf`, whatever a
+ * `schema` leaves of them. Its claims are those of the token, or what the schema makes of them. A token that is bound
+ * to a key (`cnf` with `jkt`) is refused as a plain bearer token; one bound to a certificate passes the guard only over
+ * a channel with that certificate.
  */
 export function jwt<C extends JwtClaims = JwtClaims>(options: JwtOptions<C>): Authenticator<Principal<C>> {
   const { name = 'jwt', realm, resourceMetadata, ...verifying } = options
@@ -64,7 +65,9 @@ const defaultCache = { maxEntries: 10_000 }
  * enforces. To take plain bearer tokens use {@link jwt}.
  */
 export function accessTokenJudge<C extends JwtClaims = JwtClaims>(options: VerifierOptions<C>): AccessTokenJudge<C> {
-  const judge = new TokenJudge<C, Principal<C>>(options, defaultCache, (verified, row) => principalOf(row, verified.claims, verified))
+  const judge = new TokenJudge<C, Principal<C>>(options, defaultCache, (verified, row, claims) =>
+    principalOf(row, claims, verified.claims, verified),
+  )
   const isEncrypted = options.decryption !== undefined
   // An adapter hands out the same object for the same text on one connection: its verdict is found without a digest.
   const seen = new WeakMap<Credential, Acceptance<Principal<C>>>()

@@ -46,10 +46,12 @@ describe('claims that an issuer stated otherwise', () => {
 
   it('are what the schema makes of them', async () => {
     const schema = (result: unknown) => ({ '~standard': { version: 1, vendor: 'test', validate: () => result } }) as never
+    const bound = { cnf: { jkt: 'A'.repeat(43) } }
     const by = async (result: unknown): Promise<unknown> =>
-      claimsJudge({ issuer, audience, schema: schema(result), clock })(goodClaims(), standing)
-    expect(await by({ value: { sub: 'ADA' } })).toMatchObject({ subject: 'ADA' })
-    expect(await by(Promise.resolve({ value: { sub: 'ADA' } }))).toMatchObject({ subject: 'ADA' })
+      claimsJudge({ issuer, audience, schema: schema(result), clock })(goodClaims(bound), standing)
+    const expected = { subject: 'ada', claims: { tenant: 'BLUE' }, confirmation: bound.cnf }
+    expect(await by({ value: { tenant: 'BLUE' } })).toMatchObject(expected)
+    expect(await by(Promise.resolve({ value: { tenant: 'BLUE' } }))).toMatchObject(expected)
     expect(await by({ issues: [{ message: 'no' }] })).toMatchObject({ refused: 'ERR_JWT_CLAIMS_REJECTED' })
   })
 })

@@ -36,7 +36,7 @@ export function claimsJudge<C extends JwtClaims = JwtClaims>(options: ClaimsJudg
     if (fault !== undefined) return fault
     const acceptedUntilMs = Math.min(standing.acceptedUntilMs, acceptedUntil(row, claims))
     const vouch = (checked: C | JwtRefused): Principal<C> | JwtRefused =>
-      isRefused(checked) ? checked : principalOf(row, checked, { acceptedUntilMs, revocations: standing.revocations })
+      isRefused(checked) ? checked : principalOf(row, claims, checked, { acceptedUntilMs, revocations: standing.revocations })
     if (typed === undefined) return vouch(claims as C)
     const checked = applySchema(typed, claims)
     return checked instanceof Promise ? checked.then(vouch) : vouch(checked)

@@ -10,10 +10,14 @@ export interface Standing {
   readonly revocations: readonly Revocation[]
 }
 
-/** The principal of claims that passed every check: subject, scopes, confirmation, actor. */
+/**
+ * The principal of claims that passed every check. Subject, scopes, confirmation and actor are those that the issuer
+ * stated; only its claims are `shaped` by the schema, which may leave out what it does not know, a binding included.
+ */
 export function principalOf<C extends JwtClaims>(
   row: IssuerRow,
-  claims: C,
+  claims: JwtClaims,
+  shaped: C,
   { acceptedUntilMs, revocations }: Standing,
 ): Principal<C> | JwtRefused {
   const subject = claims[row.subjectClaim]
@@ -31,7 +35,7 @@ export function principalOf<C extends JwtClaims>(
     issuer: row.issuer,
     subject,
     scopes,
-    claims,
+    claims: shaped,
     revocations,
     ...(acceptedUntilMs !== Number.POSITIVE_INFINITY && { expiresAt: new Date(acceptedUntilMs) }),
     ...(authenticated !== undefined && { authenticatedAt: new Date(authenticated * 1000) }),
