@@ -32,7 +32,7 @@ import { TokenCache, tokenDigest, type Acceptance } from './token-cache.ts'
 
 /** What all issuers of one verifier share. */
 export interface VerifierSettings<C extends JwtClaims = JwtClaims> {
-  /** Checks the claims of a good token and gives them their type; any Standard Schema (zod, valibot, arktype, …). */
+  /** Checks the claims of a good token and gives them their type; what it leaves out is missing in `claims` and nowhere else. Any Standard Schema (zod, valibot, arktype, …). */
   readonly schema?: StandardSchema<C>
   /** Which tokens were revoked before their time: `denyList()`, a function that says `false` for a token that still counts, or {@link Revocations} of your own. */
   readonly revocations?: Revocations | ((claims: JwtClaims) => boolean | Promise<boolean>)
@@ -91,7 +91,8 @@ export interface Verifier<C extends JwtClaims = JwtClaims> {
    * (`'refused' in result`) with its code. Throws or rejects with `UnavailableError` where nobody can tell:
    * `ERR_JWT_KEYS_UNAVAILABLE`, `ERR_JWT_REVOCATION_UNAVAILABLE`, `ERR_JWT_OVERLOADED`.
    *
-   * Not checked: whether the sender holds the key of a `cnf` claim. A caller that takes such tokens must, or must refuse them.
+   * Not checked: whether the sender holds the key of a `cnf` claim. A caller that takes such tokens must, or must refuse
+   * them; with a `schema` that takes one that keeps `cnf`.
    */
   verify(token: string): VerifiedJwt<C> | JwtRefused | Promise<VerifiedJwt<C> | JwtRefused>
 }
@@ -128,8 +129,8 @@ let waiting = 0
 // A digest and a principal take about 2 KB each.
 const maxCacheEntries = 1_000_000
 
-/** Makes of a verified token what is given out and remembered. */
-export type Derive<C extends JwtClaims, T> = (verified: VerifiedJwt<C>, row: IssuerRow) => T | JwtRefused
+/** Makes of a verified token what is given out and remembered; `claims` are as the issuer wrote them, before any schema. */
+export type Derive<C extends JwtClaims, T> = (verified: VerifiedJwt<C>, row: IssuerRow, claims: JwtClaims) => T | JwtRefused
 
 type Verdict<T> = Acceptance<T> | JwtRefused
 
@@ -278,6 +279,7 @@ export class TokenJudge<C extends JwtClaims, T> {
     const value = this.#derive(
       new VerifiedJwt(header, typed, revocations === undefined ? [key.revocation] : [key.revocation, ...revocations], untilMs),
       row,
+      claims,
     )
     if (isRefused(value)) return value
     const entry: Acceptance<T> = {
