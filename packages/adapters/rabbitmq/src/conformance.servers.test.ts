@@ -1,28 +1,17 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { connect as connectTcp } from 'node:net'
 import { once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { basicCredentials } from '@portcullis/auth'
-import { credentialOf, secret, type BoundSource } from '@portcullis/core'
-import { envelopeType, signedMessages } from '@portcullis/message'
+import { secret } from '@portcullis/core'
+import { brokerKit, content, outcomes } from '@portcullis/test-conformance/broker-kit'
 import { startRabbitmq, type Rabbitmq } from '@portcullis/test-servers'
-import {
-  describeConformance,
-  type Carrier,
-  type Given,
-  type Harness,
-  type Observed,
-  type Outcome,
-  type TestIssuer,
-  type TokenFacts,
-  type Unsupported,
-} from '@portcullis/testkit'
+import { describeConformance, type Carrier, type Harness, type Observed } from '@portcullis/testkit'
 import type { ChannelModel } from 'amqplib'
 import { afterAll, beforeAll } from 'vitest'
-import { client, consumer, deadLetterReasons, producer, type ClientOptions, type RabbitmqClient } from './index.ts'
+import { client, consumer, producer, type ClientOptions, type RabbitmqClient } from './index.ts'
+import { addressOf } from './message.ts'
 
-// The scenarios' tokens live five minutes, and so do the messages here.
-const maxAgeSeconds = 300
 // By then a dead letter or an answer would have come; a message that waits to be judged brings neither.
 const silenceMs = 1_000
 const callId = 'call'
@@ -35,107 +24,14 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(() => broker?.[Symbol.asyncDispose](), 30_000)
 
-/** How a peer of a scenario that the wire excludes reaches the broker after all, to be refused there. */
-let by: 'password' | 'certificate' | 'kitTrust' | 'otherName' = 'password'
-const reaching =
-  (way: typeof by, given: Given) =>
-  async (stage: Parameters<NonNullable<Unsupported['attempt']>>[0]): Promise<Observed> => {
-    by = way
-    try {
-      return await stage.attempt(given)
-    } finally {
-      by = 'password'
-    }
-  }
-
-const relayed = 'a broker stands between: whose certificate it saw is no fact of the message'
-const noCertificate: Unsupported = { because: relayed, observed: 'challenged' }
-const byBroker = (given: Given): Unsupported => ({
-  because: `${relayed}; the broker refuses it`,
-  observed: 'closed',
-  attempt: reaching('certificate', given),
+const kit = brokerKit({
+  broker: 'broker',
+  unchallenged: 'a producer is answered by the broker and never by a consumer, so there is nobody to challenge it',
 })
-const noWords: Unsupported = {
-  because: 'a producer is answered by the broker and never by a consumer, so there is nobody to challenge it',
-  observed: 'challenged',
-  attempt: (stage) => stage.attempt({ presents: [] }),
-}
-const notLive: Unsupported = {
-  because: 'each message is judged on its own; there is no connection between producer and consumer that could end or be renewed',
-  observed: 'challenged',
-  attempt: (stage) => stage.attempt({ presents: [{ token: { expiresInSeconds: -60 } }] }),
-}
-const noProof: Unsupported = {
-  because: 'RFC 9449 section 4.2: a proof names an HTTP method and URI; the signature of a message covers the message itself',
-  observed: 'challenged',
-  attempt: (stage) => stage.attempt({ presents: [{ raw: 'DPoP token' }] }),
-}
-
-const outcomes: Readonly<Record<string, Outcome>> = {
-  [deadLetterReasons.missing]: 'challenged',
-  [deadLetterReasons.malformed]: 'challenged',
-  [deadLetterReasons.invalid]: 'challenged',
-  [deadLetterReasons.stepUp]: 'challenged',
-  [deadLetterReasons.insufficientScope]: 'forbidden',
-  [deadLetterReasons.forbidden]: 'forbidden',
-}
-
-/** Which rights a signer has stands with the consumer, by issuer; so each set of scopes is a signer of its own. */
-function issuerFor(issuer: TestIssuer, { scopes = ['orders:read'], issuer: named = issuer.issuer }: TokenFacts): string {
-  return scopes.join(' ') === 'orders:read' ? named : `${named}/${scopes.join('+')}`
-}
 
 function harness(): Harness {
-  let current: TestIssuer
-  const envelope = (facts: TokenFacts, queue: string, payload: string): string => {
-    const now = Math.floor(current.clock.now() / 1000)
-    const {
-      subject = 'alice',
-      audience = current.audience,
-      expiresInSeconds = maxAgeSeconds,
-      notBeforeInSeconds,
-      claims,
-      header,
-      defect,
-    } = facts
-    const signedAt =
-      notBeforeInSeconds === undefined && expiresInSeconds !== 'never'
-        ? now - maxAgeSeconds - 1 + expiresInSeconds
-        : now + (notBeforeInSeconds ?? 0)
-    const payloadOfJws = {
-      iss: issuerFor(current, facts),
-      sub: subject,
-      aud: audience,
-      jti: randomUUID(),
-      ...(expiresInSeconds !== 'never' && { iat: signedAt }),
-      dst: `amqp:0:/${queue}`,
-      dig: createHash('sha256').update(payload).digest('base64url'),
-      ...claims,
-    }
-    return current.sign({ typ: envelopeType, ...header }, payloadOfJws, defect)
-  }
   return {
-    mechanism: ({ issuer, keys: from }) => {
-      current = issuer
-      const keys = from === 'document' ? { jwks: issuer.jwks } : { jwksUri: from.unreachable }
-      const signer = (name: string, ...scopes: string[]) => ({
-        issuer: name,
-        keys,
-        subjects: 'any' as const,
-        ...(scopes.length > 0 && { scopes: scopes as [string, ...string[]] }),
-      })
-      return signedMessages({
-        audience: issuer.audience,
-        signers: [
-          signer(issuer.issuer, 'orders:read'),
-          signer(`${issuer.issuer}/`),
-          signer(`${issuer.issuer}/orders+orders:readall`, 'orders', 'orders:readall'),
-          signer(`${issuer.issuer}/orders:read+orders:write`, 'orders:read', 'orders:write'),
-        ],
-        maxAgeMs: maxAgeSeconds * 1000,
-        clock: issuer.clock,
-      })
-    },
+    mechanism: kit.mechanism,
     async listen({ operations, application }) {
       const run = randomUUID()
       const dead = `${run}-dead`
@@ -184,12 +80,12 @@ function harness(): Harness {
         origin,
         peer: ({ carriers, identity, trust, plaintext }) => {
           const options: Partial<ClientOptions> =
-            by === 'certificate'
+            kit.way() === 'certificate'
               ? {
                   credentials: 'certificate',
                   tls: { side: 'client', trust: { pem: broker.pki.ca.certificate }, ...(identity && { identity: { pem: identity.pem } }) },
                 }
-              : by === 'kitTrust'
+              : kit.way() === 'kitTrust'
                 ? { tls: { side: 'client', trust: { pem: trust } } }
                 : {}
           let native: Promise<ChannelModel> | undefined
@@ -199,8 +95,8 @@ function harness(): Harness {
               const model = await (native ??= open(options).then(connected))
               const channel = await model.createConfirmChannel()
               return await awaited(async (id) => {
-                const headers = headersOf(carriers, (facts) => envelope(facts, queueOf(operation), 'read, please'))
-                channel.sendToQueue(queueOf(operation), Buffer.from('read, please'), {
+                const headers = headersOf(carriers, addressOf('', queueOf(operation)))
+                channel.sendToQueue(queueOf(operation), Buffer.from(content), {
                   headers: { ...headers, [callId]: id },
                   mandatory: true,
                 })
@@ -212,30 +108,18 @@ function harness(): Harness {
           }
         },
         client: async ({ source, tls, plaintextPort }) => {
-          // What the kit's source yields says who signs; its signature is made here, as `messageSigner` does.
-          const identity: BoundSource = async ({ target, binding }) => {
-            const { credential } = await source({ target })
-            const token = credentialOf([credential], 'bearer')?.token.reveal() ?? ''
-            const { sub, exp } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { sub: string; exp: number }
-            const { message, uri } = binding
-            const facts = { subject: sub, expiresInSeconds: exp - Math.floor(current.clock.now() / 1000), claims: { jti: message?.id } }
-            return {
-              credential: { kind: 'envelope', carrier: 'message', envelope: envelope(facts, uri.slice('amqp:0:/'.length), 'read, please') },
-            }
-          }
           const own = await open({
             ...(plaintextPort !== undefined && {
               url: `amqps://localhost:${plaintextPort}`,
               credentials: () => ({ credential: { kind: 'bearer', carrier: 'sasl', token: secret('unused') } }),
             }),
-            ...(by === 'kitTrust' && { tls }),
-            ...(by === 'otherName' && { serverName: 'other.example' }),
+            ...(kit.way() === 'kitTrust' && { tls }),
+            ...(kit.way() === 'otherName' && { serverName: 'other.example' }),
           })
-          const sending = await producer({ client: own, identity, maxAttempts: 1 })
+          const sending = await producer({ client: own, identity: kit.signer(source), maxAttempts: 1 })
           opened.push(sending)
           return {
-            call: (operation) =>
-              awaited((id) => sending.send({ routingKey: queueOf(operation), content: 'read, please', headers: { [callId]: id } })),
+            call: (operation) => awaited((id) => sending.send({ routingKey: queueOf(operation), content, headers: { [callId]: id } })),
           }
         },
         async close() {
@@ -244,51 +128,11 @@ function harness(): Harness {
       }
     },
     unsupported: {
+      ...kit.unsupported,
       'credential.twoInOneCarrier': {
         because: 'AMQP 0-9-1 section 4.2.5.5: a name stands once in a table; a list in its place is no text, and counts as nothing',
         observed: 'challenged',
       },
-      'credential.challengeNamesScheme': noWords,
-      'policy.secondFactorPresent': noCertificate,
-      'channel.certificate': noCertificate,
-      'channel.certificateMissing': byBroker({}),
-      'channel.certificateForeign': byBroker({ certificate: 'foreign' }),
-      'channel.certificateExpired': byBroker({ certificate: 'expired' }),
-      'channel.certificateUsage': byBroker({ certificate: 'serverOnly' }),
-      'channel.boundToThis': noCertificate,
-      'channel.boundToOther': noCertificate,
-      'channel.boundToNone': noCertificate,
-      'channel.swap': {
-        because: "the broker's certificate is exchanged at the broker, and no part of this adapter serves one",
-        observed: 'closed',
-        attempt: reaching('kitTrust', {}),
-      },
-      'client.certificate': noCertificate,
-      'client.untrustedServer': {
-        because: "the broker has a certificate of its own and not the kit's; a client that trusts the kit's authority alone refuses it",
-        observed: 'clientRefused',
-        attempt: reaching('kitTrust', { by: 'client' }),
-      },
-      'client.wrongHostName': {
-        because: "the broker has a certificate of its own and not the kit's; a client that expects another name refuses it",
-        observed: 'clientRefused',
-        attempt: reaching('otherName', { by: 'client' }),
-      },
-      'client.oneRefresh': noWords,
-      'client.renewal': notLive,
-      'proof.sound': noProof,
-      'proof.otherTarget': noProof,
-      'proof.replayed': noProof,
-      'live.expiry': notLive,
-      'live.clockStep': notLive,
-      'live.revocation': notLive,
-      'live.revocationOfAnother': notLive,
-      'live.reauthentication': notLive,
-      'live.otherSubject': notLive,
-      'live.refusedReauthentication': notLive,
-      'live.scopeLost': notLive,
-      'live.policyChange': notLive,
-      'live.certificate': notLive,
     },
   }
 }
@@ -305,14 +149,11 @@ async function inTheClear({ port }: Rabbitmq): Promise<Observed> {
   return { outcome: heard.includes('PLAIN') ? 'allowed' : 'closed', wire: '' }
 }
 
-function headersOf(carriers: readonly Carrier[], sign: (facts: TokenFacts) => string): Record<string, unknown> {
+function headersOf(carriers: readonly Carrier[], address: string): Record<string, unknown> {
   const headers: Record<string, unknown> = {}
-  for (const { credential, facts, text, place } of carriers) {
-    const name = place === 'second' ? 'Portcullis-Identity' : 'portcullis-identity'
-    // What is bound to a key is an access token and no message's signature, so it is sent as the token that it is.
-    const access = facts?.confirmation !== undefined && credential?.kind === 'bearer' ? credential.token.reveal() : undefined
-    const value = access ?? (facts === undefined ? text : sign(facts))
-    headers[name] = place === 'same' ? [headers[name], value] : value
+  for (const carrier of carriers) {
+    const [name, value] = kit.header(carrier, address)
+    headers[name] = carrier.place === 'same' ? [headers[name], value] : value
   }
   return headers
 }
