@@ -27,9 +27,11 @@ export interface Exchange {
   readonly streamsContent: boolean
   /** The content. */
   readonly content: Readable
+  /** True while some of the content has yet to arrive. */
+  readonly contentDue: boolean
   /** Says that the content may come. */
   proceed(): void
-  /** Answers at once; `headers` are its own from then on. `last`: the rest of the request's content is not wanted. */
+  /** Answers at once; `headers` are its own from then on. `last`: an HTTP/1.1 connection whose content has not arrived ends with it. */
   send(status: number, headers: string[], content: string | Uint8Array, last?: boolean): void
   /** Begins an answer whose content follows. */
   begin(status: number, headers: readonly string[]): Writable
@@ -42,6 +44,9 @@ export interface Exchange {
   /** The node objects, made once. */
   native(): NodePair
 }
+
+// Content up to this length that nobody wants is read and dropped, so that the connection can be used again.
+export const droppedContentBytes = 65_536
 
 /** Statuses whose answers have no content (RFC 9110 section 6.4.1). */
 export function hasNoContent(status: number): boolean {

@@ -45,7 +45,7 @@ export async function openFront<P extends Party>(
       server,
       scheme: tls === plaintextChannel ? 'http' : 'https',
       channelOf,
-      connections: new OpenConnections(server, false, timeouts.idleMs),
+      connections: new OpenConnections(server, false),
       release: () => undefined,
     }
   }
@@ -66,7 +66,7 @@ export async function openFront<P extends Party>(
   server.maxConnections = limits.maxConnections
   // Node 22 takes these for HTTP/1.1 beside HTTP/2 from the server's fields alone, and would go without our bounds.
   Object.assign(server, http1, { requireHostHeader: true })
-  attach(server, bundle)
+  const detach = attach(server, bundle)
   const unsubscribe = bundle.subscribe((event) => {
     if (event.type === 'reloaded') guard.report({ type: 'tlsReloaded', protocol: 'https' })
     else if (event.type === 'reloadFailed')
@@ -84,8 +84,9 @@ export async function openFront<P extends Party>(
     server,
     scheme: 'https',
     channelOf: (socket) => secureChannel(socket as TLSSocket, bundle),
-    connections: new OpenConnections(server, true, timeouts.idleMs),
+    connections: new OpenConnections(server, true),
     release: () => {
+      detach()
       unsubscribe()
       if (!isTlsBundle(tls)) bundle.close()
     },

@@ -14,7 +14,10 @@ export interface HandlerContext {
   readonly access: AccessRequest
 }
 
-/** Answers a request that the guard has allowed. The principal is of the guard's type. */
+/**
+ * Answers a request that the guard has allowed. The principal is of the guard's type. Content is read before the answer
+ * is given: over HTTP/2 that ends the request, and what has not been read fails.
+ */
 export type FetchHandler<P extends Principal | Anonymous = Principal | Anonymous> = (
   request: Request,
   principal: P,

@@ -39,6 +39,9 @@ export class Http1Exchange implements Exchange {
   get content(): IncomingMessage {
     return this.#request
   }
+  get contentDue(): boolean {
+    return !this.#request.complete
+  }
 
   proceed(): void {
     this.#response.writeContinue()
@@ -47,7 +50,7 @@ export class Http1Exchange implements Exchange {
   send(status: number, headers: string[], content: string | Uint8Array, last = false): void {
     if (!hasNoContent(status))
       headers.push('content-length', String(typeof content === 'string' ? Buffer.byteLength(content) : content.byteLength))
-    if (last && !this.#request.complete) {
+    if (last && this.contentDue) {
       // A socket closed while the peer still sends would be reset, and the answer lost with it: first let it read.
       this.#response.once('finish', () => setTimeout(() => this.#request.complete || this.#request.destroy(), lingerMs).unref())
     }

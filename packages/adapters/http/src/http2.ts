@@ -8,7 +8,7 @@ import {
 } from 'node:http2'
 import type { Writable } from 'node:stream'
 import type { Connection } from './connection.ts'
-import { hasNoContent, type Exchange, type NodePair } from './exchange.ts'
+import { droppedContentBytes, hasNoContent, type Exchange, type NodePair } from './exchange.ts'
 
 /** A request over HTTP/2, on the stream itself: Node's compatibility layer costs a fifth of the throughput. */
 export class Http2Exchange implements Exchange {
@@ -30,6 +30,7 @@ export class Http2Exchange implements Exchange {
     this.connection = connection
     // A stream without a listener for it turns an aborted request into an exception of the process.
     stream.on('error', ignore)
+    if (this.streamsContent) stream.once('finish', () => this.#leaveContent())
   }
 
   get awaitsContinue(): boolean {
@@ -48,12 +49,20 @@ export class Http2Exchange implements Exchange {
   get streamsContent(): boolean {
     return !this.#stream.endAfterHeaders
   }
+  get contentDue(): boolean {
+    const { state } = this.#stream.state
+    return state === constants.NGHTTP2_STREAM_STATE_OPEN || state === constants.NGHTTP2_STREAM_STATE_HALF_CLOSED_LOCAL
+  }
+  /** True while nothing goes on unless the peer reads. */
+  get awaitsPeer(): boolean {
+    return this.finished || this.#stream.writableLength > 0
+  }
 
   proceed(): void {
     this.#stream.additionalHeaders({ ':status': 100 })
   }
 
-  send(status: number, headers: string[], content: string | Uint8Array, last = false): void {
+  send(status: number, headers: string[], content: string | Uint8Array): void {
     this.#ended = true
     const fields = fieldsOf(status, headers)
     if (hasNoContent(status)) {
@@ -67,8 +76,6 @@ export class Http2Exchange implements Exchange {
         this.#stream.end(content)
       }
     }
-    // RFC 9113 section 8.1: an answer that does not need the rest of the request ends with a reset without an error.
-    if (last && this.streamsContent) this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
   begin(status: number, headers: readonly string[]): Writable {
@@ -89,6 +96,14 @@ export class Http2Exchange implements Exchange {
 
   disown(): void {
     this.#native?.response.on('error', ignore)
+  }
+
+  /** RFC 9113 section 8.1: an answer that does not need the rest of the request ends with a reset without an error. */
+  #leaveContent(): void {
+    if (!this.#stream.headersSent) return
+    this.#stream.resume()
+    // What is announced and small is likely on its way.
+    if (this.contentDue && !(Number(this.#headers['content-length']) <= droppedContentBytes)) this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
   native(): NodePair {

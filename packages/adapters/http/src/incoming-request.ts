@@ -1,4 +1,4 @@
-import { Duplex, Readable } from 'node:stream'
+import { finished } from 'node:stream'
 import { ReadableStream } from 'node:stream/web'
 import type { Exchange } from './exchange.ts'
 
@@ -85,7 +85,7 @@ function nativeOf(request: IncomingRequest): Request {
   exchange.onClose(() => {
     if (!exchange.finished) gone.abort()
   })
-  const content = hasContent ? { body: webStreamOf(exchange.content), duplex: 'half' } : {}
+  const content = hasContent ? { body: webStreamOf(exchange), duplex: 'half' } : {}
   return (request[made] = new Request(url, {
     method: exchange.method,
     headers: request.headers,
@@ -109,7 +109,42 @@ function headersOf(rawHeaders: readonly string[]): Headers {
   return headers
 }
 
-/** Of a stream of HTTP/2, which is both ways, `toWeb` of Node 22 ends only when the answer has ended too. */
-function webStreamOf(content: Readable): ReturnType<typeof Readable.toWeb> {
-  return content instanceof Duplex ? ReadableStream.from(content.iterator({ destroyOnReturn: false })) : Readable.toWeb(content)
+/**
+ * The content as it arrives, each piece when it is asked for. One that breaks off fails, so that nobody takes its
+ * beginning for the whole. Who cancels it has the rest dropped and may answer all the same: what Node makes of a stream
+ * takes the connection down with it, and on Node 22 that of HTTP/2 ends only when the answer has.
+ */
+function webStreamOf(exchange: Exchange): ReadableStream<Uint8Array> {
+  const { content } = exchange
+  let detach = (): void => undefined
+  return new ReadableStream<Uint8Array>(
+    {
+      start: (controller) => {
+        const over = (error?: Error | null): void => {
+          detach()
+          if (error) controller.error(error)
+          else controller.close()
+        }
+        const answered = (): void => over(new Error('The request was answered before its content was read.'))
+        const take = (chunk: Buffer): void => {
+          content.pause()
+          controller.enqueue(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
+        }
+        if (exchange.finished) return answered()
+        const unwatch = finished(content.pause().on('data', take), { writable: false }, over)
+        // The answer over HTTP/2 ends the stream both ways.
+        content.once('finish', answered)
+        detach = () => {
+          unwatch()
+          content.off('data', take).off('finish', answered)
+        }
+      },
+      pull: () => void content.resume(),
+      cancel: () => {
+        detach()
+        content.resume()
+      },
+    },
+    { highWaterMark: 0 },
+  )
 }

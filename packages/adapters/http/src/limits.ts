@@ -16,9 +16,9 @@ export interface HttpLimits {
 
 /** How long a peer may take, in milliseconds. */
 export interface HttpTimeouts {
-  /** For the header fields, from the first byte of a request. Default: 15,000: slow mobile links manage, a slow-loris does not last. The TLS handshake has its own bound, in `tls`. */
+  /** For the header fields, from the first byte of a request. Default: 15,000: slow mobile links manage, a slow-loris does not last. Of HTTP/1.1; over HTTP/2 `idleMs` holds. The TLS handshake has its own bound, in `tls`. */
   readonly fieldsMs?: number
-  /** For a whole request, content included. Default: 60,000. */
+  /** For a whole request, content included, of a stream as of a connection; looked at every 5 seconds at least. Default: 60,000. */
   readonly requestMs?: number
   /** Between two requests of one connection, and without any byte within one. Default: 30,000. */
   readonly idleMs?: number

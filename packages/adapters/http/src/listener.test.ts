@@ -1,8 +1,9 @@
 import { connect as connectH2, type ClientHttp2Session, type IncomingHttpHeaders } from 'node:http2'
+import { Server as TlsServer } from 'node:tls'
 import { allOf, everyone, guard, scope, type AuditEvent } from '@portcullis/core'
 import { secureClientOptions } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { json, serve, type Listener, type ListenerOptions } from './index.ts'
 import type { Handler } from './handler.ts'
 import { ask, passwords, raw, statusOf, tokens } from './service.test-support.ts'
@@ -256,6 +257,23 @@ describe('a handler that fails', () => {
   })
 })
 
+it.each(['http/1.1', 'h2'] as const)('an answer that is whole stands though its handler fails afterwards, over %s', async (version) => {
+  const whole = 'x'.repeat(2_000_000)
+  const listener = await start(
+    {},
+    {
+      requestListener: async (_request, response) => {
+        response.end(whole)
+        throw new Error('afterwards')
+      },
+    },
+  )
+  const session = sessionTo(listener)
+  const { text } = version === 'h2' ? await h2(session, as('alice')) : await ask(listener.port, tls.client, { headers: as('alice') })
+  session.destroy()
+  expect(text.length).toBe(whole.length)
+})
+
 describe('stopping', () => {
   it('lets a request finish and accepts no other', async () => {
     let release: () => void = () => undefined
@@ -296,8 +314,24 @@ describe('construction', () => {
     await expect(serve({ tls, guard: reading, port: 0 })).rejects.toMatchObject({ code: 'ERR_HTTP_ROUTE_INVALID' })
   })
 
-  it('says so if the address is taken', async () => {
+  it('says so if the address is taken, and leaves nothing behind', async () => {
     const { port } = await start()
-    await expect(serve({ tls, guard: reading, port }, greet)).rejects.toMatchObject({ code: 'ERR_HTTP_LISTEN' })
+    const intervals = vi.spyOn(globalThis, 'setInterval')
+    const swaps = vi.spyOn(TlsServer.prototype, 'setSecureContext')
+    try {
+      const events: AuditEvent[] = []
+      const audited = guard({ authenticate: tokens, audit: (event) => events.push(event) })
+      await expect(serve({ tls, guard: audited, port }, greet)).rejects.toMatchObject({ code: 'ERR_HTTP_LISTEN' })
+      expect(intervals).not.toHaveBeenCalled()
+      swaps.mockClear()
+      await tls.reload()
+      // The one of the listener that has the address.
+      expect(swaps).toHaveBeenCalledTimes(1)
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(events).toEqual([])
+    } finally {
+      intervals.mockRestore()
+      swaps.mockRestore()
+    }
   })
 })

@@ -145,6 +145,7 @@ export async function serve<P extends Party>(options: ListenerOptions<P>, handle
     front.release()
     throw new UnavailableError('ERR_HTTP_LISTEN', { message: `Cannot listen on ${host}:${port}.`, cause })
   }
+  front.connections.start(timeouts, (exchange) => pipeline.late(exchange))
   const bound = (front.server.address() as AddressInfo).port
   origin ||= `${front.scheme}://${originHost(host)}${bound === (front.scheme === 'https' ? 443 : 80) ? '' : `:${bound}`}`
   const close = once(async (graceMs: number): Promise<void> => {
@@ -163,7 +164,7 @@ export async function serve<P extends Party>(options: ListenerOptions<P>, handle
 }
 
 /** Leads everything that the server emits into the pipeline. */
-function wire({ server, channelOf }: Front, pipeline: Pipeline, upgrades: Upgrades, guard: Guard): void {
+function wire({ server, channelOf, connections }: Front, pipeline: Pipeline, upgrades: Upgrades, guard: Guard): void {
   const http1 = (request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void => {
     try {
       const own = connectionOf(request.socket, channelOf)
@@ -186,14 +187,10 @@ function wire({ server, channelOf }: Front, pipeline: Pipeline, upgrades: Upgrad
     const { session } = stream
     if (session === undefined || stream.destroyed) return
     try {
-      pipeline.handle(
-        new Http2Exchange(
-          stream,
-          headers,
-          rawHeaders ?? [],
-          connectionOf(session, () => channelOf(session.socket)),
-        ),
-      )
+      const own = connectionOf(session, () => channelOf(session.socket))
+      const exchange = new Http2Exchange(stream, headers, rawHeaders ?? [], own)
+      connections.enter(session, exchange)
+      pipeline.handle(exchange)
     } catch {
       session.destroy()
     }

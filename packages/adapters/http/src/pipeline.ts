@@ -1,6 +1,6 @@
 import { AuthSession, type Anonymous, type Decision, type Guard, type PeerChannel, type Principal } from '@portcullis/core'
 import { BoundHttpRequest, credentialsOf, type Carriers, type Parametrised } from './describe.ts'
-import { countContent, type Exchange } from './exchange.ts'
+import { countContent, droppedContentBytes, type Exchange } from './exchange.ts'
 import { FieldScanner, type Fields } from './fields.ts'
 import type { Handler, HandlerContext } from './handler.ts'
 import { firstAnswer, type Hooks } from './hooks.ts'
@@ -74,8 +74,6 @@ class Passage implements HandlerContext {
 
 // An answer that takes longer than this gets a clock of its own, which ends it when the principal's time is over.
 const promptMs = 1_000
-// Content up to this length that nobody wants is read and dropped, so that the connection can be used again.
-const droppedContentBytes = 65_536
 const refusedMethods: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
 
 /** The five doors between the wire and the handler, for both versions of HTTP. */
@@ -116,6 +114,11 @@ export class Pipeline {
     return this.#access(exchange, fields, channel, resource, { parameters: attributes }, target.path)
   }
 
+  /** Ends an exchange whose request has not arrived whole in time. */
+  late(exchange: Exchange): void {
+    this.#stop(exchange, 'ERR_HTTP_REQUEST_TIMEOUT')
+  }
+
   /** Ends every answer that is still being sent. */
   endAll(): void {
     for (const end of this.#open) end()
@@ -143,23 +146,10 @@ export class Pipeline {
     const entry = match === undefined ? undefined : entryOf(match.routes, method)
     if (match === undefined || entry === undefined) return this.#unmatched(exchange, fields, channel, target.path, match)
     if (fields.contentLength === undefined) {
-      countContent(exchange.content, limits.maxContentBytes, () => {
-        if (exchange.answered) exchange.abort()
-        else this.#refuse(exchange, 'ERR_HTTP_CONTENT_TOO_LARGE')
-        exchange.disown()
-      })
+      countContent(exchange.content, limits.maxContentBytes, () => this.#stop(exchange, 'ERR_HTTP_CONTENT_TOO_LARGE'))
     }
-    const origin = this.#options.origin()
-    const access = new BoundHttpRequest(
-      credentialsOf(fields, exchange.connection, method, origin, this.#cookies),
-      method,
-      entry.pattern,
-      match,
-      channel,
-      origin,
-      target.path,
-    )
-    const passage = new Passage(exchange, fields, access, channel, entry, match, origin)
+    const access = this.#access(exchange, fields, channel, entry.pattern, match, target.path)
+    const passage = new Passage(exchange, fields, access, channel, entry, match, this.#options.origin())
     if (hooks.before.length === 0) return this.#judge(passage, access)
     firstAnswer(hooks.before, passage.request, channel).then(
       (answer) => (answer === undefined ? this.#judge(passage, access) : this.#answer(passage, answer, undefined)),
@@ -280,12 +270,18 @@ export class Pipeline {
     answerWith(exchange, protocolAnswer(code, headers), undefined)
   }
 
+  /** Refuses what a handler may be at work on already. */
+  #stop(exchange: Exchange, code: AnsweredCode): void {
+    if (exchange.answered) exchange.abort()
+    else this.#refuse(exchange, code)
+    exchange.disown()
+  }
+
   #failed(exchange: Exchange, cause: unknown): void {
-    const gone = exchange.answered
     this.#options.guard.report({ type: 'warning', protocol: 'https', code: 'ERR_HTTP_HANDLER_FAILED', cause })
     try {
-      // An answer that has begun cannot be taken back; cut short, it is at least not taken for whole.
-      if (gone) exchange.abort()
+      // An answer that has begun cannot be taken back; cut short, it is at least not taken for whole. One that is whole stands.
+      if (exchange.answered && !exchange.finished) exchange.abort()
       else answerWith(exchange, protocolAnswer('ERR_HTTP_HANDLER_FAILED'), undefined)
       exchange.disown()
     } catch {
