@@ -1,5 +1,13 @@
 import { systemClock, type Clock, type Principal } from '@portcullis/core'
-import { acceptedUntilMs as acceptedUntil, checkClaims, checkMatchers, issuerRow, type IssuerOptions, type JwtClaims } from './claims.ts'
+import {
+  acceptedUntilMs as acceptedUntil,
+  checkClaims,
+  checkMatchers,
+  issuerRow,
+  requireGiven,
+  type IssuerOptions,
+  type JwtClaims,
+} from './claims.ts'
 import { isRefused, refuse, type JwtRefused } from './errors.ts'
 import { principalOf, type Standing } from './principal.ts'
 import { applySchema, requireSchema, type StandardSchema } from './schema.ts'
@@ -26,6 +34,7 @@ export type ClaimsJudge<C extends JwtClaims = JwtClaims> = (
  * **It believes that the issuer said so**: whoever calls it has seen to that.
  */
 export function claimsJudge<C extends JwtClaims = JwtClaims>(options: ClaimsJudgeOptions<C>): ClaimsJudge<C> {
+  requireGiven(options, ['schema'])
   const { schema, clock = systemClock, ...issuer } = options
   const row = issuerRow({ ...issuer, keys: { find: () => refuse('ERR_JWT_KEY_UNKNOWN') } }, clock)
   const typed = schema === undefined ? undefined : requireSchema(schema)

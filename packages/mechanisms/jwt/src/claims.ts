@@ -119,6 +119,7 @@ export function issuerRow(options: IssuerOptions, clock: Clock): IssuerRow {
     maxAgeSeconds: true,
     expiry: true,
   })
+  requireGiven(options, ['algorithms', 'profile', 'typ', 'claims', 'maxAgeSeconds'])
   const { profile, typ, claims = {}, expiry } = options
   if (profile !== undefined && !Object.hasOwn(profiles, profile)) throw invalid('profile', `one of ${Object.keys(profiles).join(', ')}`)
   if (profile === 'rfc8725' && typ === undefined) throw invalid('typ', 'given for the profile rfc8725 (RFC 8725 section 3.11)')
@@ -147,6 +148,15 @@ export function issuerRow(options: IssuerOptions, clock: Clock): IssuerRow {
         : requireNumber('maxAgeSeconds', options.maxAgeSeconds, { min: 1, max: longestAgeSeconds }),
     expires: expiry === undefined,
   }
+}
+
+/**
+ * Refuses a demand that is there and `undefined`: what was meant to be one, and was not found, must not be none. Throws
+ * `ERR_OPTION_INVALID`.
+ */
+export function requireGiven<T extends object>(options: T, demands: readonly (keyof T & string)[]): void {
+  const lost = demands.find((name) => Object.hasOwn(options, name) && options[name] === undefined)
+  if (lost !== undefined) throw invalid(lost, 'given or left out, and not undefined')
 }
 
 /** Checks the header against what is expected of the issuer's tokens; types of parameters were checked when it was read. */

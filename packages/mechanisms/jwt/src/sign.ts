@@ -11,6 +11,7 @@ import {
 } from '@portcullis/core'
 import { parsePrivateKey, publicJwk, type InlinePrivateKeySource } from '@portcullis/crypto'
 import { defaultAlgorithms, signatureMaker, type Algorithm, type SignatureMaker } from './algorithms.ts'
+import { requireGiven } from './claims.ts'
 import { maxTokenLength } from './compact.ts'
 import type { JwtErrorCode } from './errors.ts'
 import { requireAlgorithms, secretKey, type JsonWebKeySet } from './keys.ts'
@@ -109,6 +110,8 @@ export async function issue(options: IssuerSettings): Promise<string> {
 const contentOptions = { subject: true, audience: true, jwtId: true, expiresInSeconds: true, claims: true } as const
 
 function claimsOf(issuer: string, content: TokenContent, nowMs: number): Readonly<Record<string, unknown>> & { readonly exp: number } {
+  // A token for nobody in particular is one for everybody (RFC 8725 section 3.9).
+  requireGiven(content, ['subject', 'audience'])
   const { subject, audience, jwtId = randomUUID(), expiresInSeconds = defaultSeconds, claims = {} } = content
   requireNumber('expiresInSeconds', expiresInSeconds, { min: 1, max: longestSeconds })
   for (const name of Object.keys(claims)) {

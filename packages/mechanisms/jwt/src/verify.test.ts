@@ -286,6 +286,13 @@ describe('a caller’s mistake', () => {
     [{ ...row, verifyOn: 'nowhere' }, 'ERR_OPTION_INVALID'],
     [{ ...row, revocations: {} }, 'ERR_OPTION_INVALID'],
     [{ ...row, schema: {} }, 'ERR_OPTION_INVALID'],
+    [{ ...row, revocations: undefined }, 'ERR_OPTION_INVALID'],
+    [{ ...row, schema: undefined }, 'ERR_OPTION_INVALID'],
+    [{ ...row, claims: undefined }, 'ERR_OPTION_INVALID'],
+    [{ ...row, algorithms: undefined }, 'ERR_OPTION_INVALID'],
+    [{ ...row, profile: undefined }, 'ERR_OPTION_INVALID'],
+    [{ ...row, typ: undefined }, 'ERR_OPTION_INVALID'],
+    [{ ...row, maxAgeSeconds: undefined }, 'ERR_OPTION_INVALID'],
     [{ ...row, keys: undefined }, 'ERR_OPTION_MISSING'],
     [{ ...row, keys: [] }, 'ERR_OPTION_INVALID'],
     [{ ...row, keys: {} }, 'ERR_OPTION_MISSING'],
@@ -295,6 +302,14 @@ describe('a caller’s mistake', () => {
 })
 
 describe('signers', () => {
+  it('issue no token for nobody, where the audience or subject was meant to be given and is not there', async () => {
+    const settings = { issuer, key: { privateKey: ed25519.privateKey }, audience, subject: 'ada' } as const
+    const refusal = expect.objectContaining({ code: 'ERR_OPTION_INVALID' })
+    expect(() => createIssuer({ ...settings, audience: undefined } as never)).toThrow(refusal)
+    await expect(createIssuer(settings).issue({ audience: undefined } as never)).rejects.toEqual(refusal)
+    await expect(createIssuer(settings).issue({ subject: undefined } as never)).rejects.toEqual(refusal)
+  })
+
   it('sign claims as they are, with any header but the parameters that decide', async () => {
     const signer = createSigner({ key: { privateKey: ed25519.privateKey, keyId: 'k' }, typ: 'dpop+jwt', header: { jwk: { kty: 'OKP' } } })
     const { protectedHeader, payload } = await compactVerify(await signer.sign({ htm: 'GET' }), ed25519.publicKey)

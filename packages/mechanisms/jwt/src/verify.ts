@@ -16,6 +16,7 @@ import {
   checkHeader,
   checkMatchers,
   issuerRow,
+  requireGiven,
   type IssuerOptions,
   type IssuerRow,
   type JwtClaims,
@@ -151,6 +152,7 @@ export class TokenJudge<C extends JwtClaims, T> {
     const { schema, revocations, tokenCache = defaultCache, verifyOn = 'threadPool', decryption, clock = systemClock, ...issuers } = options
     this.#clock = clock
     this.#rows = issuerTable(issuers, clock)
+    requireGiven(options, ['schema', 'revocations'])
     this.#schema = schema === undefined ? undefined : requireSchema(schema)
     this.#revocations = revocations === undefined ? undefined : compileRevocations(revocations)
     this.#cache =
