@@ -250,8 +250,8 @@ function keyOf(target: Target): string {
   return `${target.secure ? 's' : 'p'}${target.shared === true ? 's' : 'o'} ${target.origin}`
 }
 
-/** Scheme, host and port of a URL-like text, in one spelling. */
-function originOf(text: string): string {
+/** Scheme, host and port of a URL-like text, in one spelling: how targets are compared. Throws `ERR_OPTION_INVALID` for what has no host. */
+export function originOf(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined || url.host === '')
     throw new ConfigurationError('ERR_OPTION_INVALID', `"${text}" is not an origin such as https://orders.example.`)

@@ -37,7 +37,16 @@ export type { AuditEvent, AuditPrincipal, AuditSubscriber, DecisionEvent, Overfl
 export { AuthSession, defaultMaxSessionMs, defaultWarnBeforeMs, maxFailedReauthentications, maxGraceMs } from './session.ts'
 export type { AuthSessionOptions, EndReason, Watched } from './session.ts'
 export { BoundedCache, SingleFlight } from './cache.ts'
-export { cached, defaultRefreshAheadMs, forTargets, isExhausted, keepWarm, maxRetryMs, sameCredential } from './credential-sources.ts'
+export {
+  cached,
+  defaultRefreshAheadMs,
+  forTargets,
+  isExhausted,
+  keepWarm,
+  maxRetryMs,
+  originOf,
+  sameCredential,
+} from './credential-sources.ts'
 export type { CachedOptions, KeepWarmOptions, WarmCredential } from './credential-sources.ts'
 export { messageBinding, messageCallerHeader, messageIdentityHeader } from './message-binding.ts'
 export type { MessageInit } from './message-binding.ts'

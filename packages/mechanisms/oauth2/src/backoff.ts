@@ -1,7 +1,7 @@
 import { backoffMs, type Clock } from '@portcullis/core'
 
-/** A minute: a server that is down is asked again soon enough, and not hammered. */
-export const maxBackoffMs = 60_000
+// A minute: a server that is down is asked again soon enough, and not hammered.
+const maxBackoffMs = 60_000
 const firstDelayMs = 1_000
 
 /**

@@ -6,7 +6,7 @@ import { requireClient, type ClientAuthentication } from './client-authenticatio
 import { OAuthRefusal, outage } from './errors.ts'
 import { afterAuthorization, isHttps } from './login.ts'
 import { continued } from './rotation.ts'
-import { wantedByOrigin } from './token-parameters.ts'
+import { formOf, wantedByOrigin } from './token-parameters.ts'
 import { clientAuth, type TokenAnswer } from './token-request.ts'
 import { checkGrantOptions, onlyOrigin, tokenSource, type Ask, type GrantOptions, type TokenSource } from './token-source.ts'
 
@@ -46,21 +46,18 @@ export function deviceAuthorization(options: DeviceAuthorizationOptions): TokenS
   const client = requireClient('deviceAuthorization', options.client)
   const onUserCode = requireFunction('deviceAuthorization onUserCode', options.onUserCode)
   const origin = onlyOrigin('deviceAuthorization', options.targets)
+  const wanted = wantedByOrigin('deviceAuthorization', options.targets, options).get(origin) ?? { scope: undefined, pairs: [] }
   const { clock } = server
 
   const authorize = async (signal: AbortSignal | undefined): Promise<oauth.DeviceAuthorizationResponse> => {
-    const { scope, pairs } = wantedByOrigin('deviceAuthorization', options.targets, options).get(origin) ?? { scope: undefined, pairs: [] }
     const registered: oauth.Client = { client_id: client.clientId }
     try {
       const metadata = await server.metadata('deviceAuthorization', signal)
-      const parameters = new URLSearchParams(pairs.map(([name, value]): [string, string] => [name, value]))
-      parameters.set('client_id', client.clientId)
-      if (scope !== undefined) parameters.set('scope', scope)
       const response = await oauth.deviceAuthorizationRequest(
         metadata,
         registered,
         clientAuth(server, client),
-        parameters,
+        formOf(wanted, { client_id: client.clientId }),
         server.callOptions(signal),
       )
       return await oauth.processDeviceAuthorizationResponse(metadata, registered, response)

@@ -1,8 +1,7 @@
-import { checkOptions, requireFunction, systemClock, type BoundSource, type Clock, type Credential } from '@portcullis/core'
+import { checkOptions, originOf, requireFunction, systemClock, type BoundSource, type Clock, type Credential } from '@portcullis/core'
 import type { InlinePrivateKeySource } from '@portcullis/crypto'
 import { decodeUnverified, type Algorithm } from '@portcullis/jwt'
 import { dpopProver } from './dpop-prover.ts'
-import { originOf } from './token-parameters.ts'
 import { bind, type TokenSource } from './token-source.ts'
 
 /** How {@link dpop} is set up. */

@@ -388,6 +388,7 @@ describe('what cannot be right is refused at construction', () => {
     ['an age of NaN', () => mechanism({ cache: { maxAgeMs: Number.NaN } }), 'ERR_OPTION_INVALID'],
     ['a misspelt cache option', () => mechanism({ cache: { maxAge: 5 } as never }), 'ERR_OPTION_UNKNOWN'],
     ['a parameter of the protocol', () => mechanism({ parameters: { token: 'other' } }), 'ERR_OAUTH_PARAMETER_RESERVED'],
+    ['signed answers that are undefined', () => mechanism({ signedAnswers: undefined } as never), 'ERR_OPTION_INVALID'],
     ['a missing issuer allowed by data', () => mechanism({ issuerClaim: 'none' as never }), 'ERR_OPTION_INVALID'],
     ['a server without the endpoint', () => mechanism({ server: sts({ endpoints: { token: 'https://sts.example/token' } }) }), 'ERR_OAUTH_ENDPOINT_MISSING'],
     ['signed answers without keys', () => mechanism({ signedAnswers: {} }), 'ERR_OAUTH_ENDPOINT_MISSING'],

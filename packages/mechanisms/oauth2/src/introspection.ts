@@ -167,6 +167,8 @@ class Judge<C extends JwtClaims> {
     this.#reachability = new Reachability(server.clock)
     server.requireEndpoint('introspection', 'introspection')
     if (tokenTypeHint !== undefined) requireText('introspection tokenTypeHint', tokenTypeHint)
+    if (Object.hasOwn(options, 'signedAnswers') && signedAnswers === undefined)
+      throw mistake('ERR_OPTION_INVALID', 'introspection signedAnswers is present and undefined.')
     if (Object.hasOwn(options, 'issuerClaim') && issuerClaim !== withoutIssuerClaim)
       throw mistake('ERR_OPTION_INVALID', 'introspection issuerClaim can only be withoutIssuerClaim of @portcullis/oauth2/danger.')
     this.#call = introspectionCall('introspection', server, {

@@ -6,6 +6,7 @@ import {
   forTargets,
   inboundCredentials,
   isPrincipal,
+  originOf,
   requireTexts,
   SingleFlight,
   systemClock,
@@ -25,8 +26,9 @@ import { requireClient, type ClientAuthentication } from './client-authenticatio
 import { mistake, outage, type OAuth2ErrorCode } from './errors.ts'
 import { Reachability } from './reachability.ts'
 import { exchange, partyReader, type Party, type PartyToken } from './token-exchange.ts'
-import { originOf, wantedByOrigin, type TokenTarget, type Wanted } from './token-parameters.ts'
-import { requestToken, type TokenAnswer } from './token-request.ts'
+import { formOf, wantedByOrigin, type TokenTarget, type Wanted } from './token-parameters.ts'
+import { requestToken } from './token-request.ts'
+import type { Ask } from './token-source.ts'
 
 /** A target that takes tokens of the caller. */
 export interface TokenPropagation extends Omit<TokenTarget, 'audience'> {
@@ -218,12 +220,7 @@ class Propagation {
     isReplacement: boolean,
     signal: AbortSignal,
   ): Promise<Exchanged> {
-    const ask = (grantType: string, own: Readonly<Record<string, string | undefined>>): Promise<TokenAnswer> => {
-      const parameters = new URLSearchParams(wanted.pairs.map(([name, value]): [string, string] => [name, value]))
-      if (wanted.scope !== undefined) parameters.set('scope', wanted.scope)
-      for (const [name, value] of Object.entries(own)) if (value !== undefined) parameters.set(name, value)
-      return requestToken({ server, client, grantType, parameters, signal })
-    }
+    const ask: Ask = (grantType, own) => requestToken({ server, client, grantType, parameters: formOf(wanted, own), signal })
     const subject = { token: token.reveal(), type: 'urn:ietf:params:oauth:token-type:access_token' }
     const answer = await this.#reachability.watch(exchange(ask, subject, await this.#actor?.(), 'access_token'))
     // A server that hands the same token back has exchanged nothing, and the target would get one that was never for it.

@@ -1,4 +1,4 @@
-import { checkOptions, requireTexts } from '@portcullis/core'
+import { checkOptions, originOf, requireTexts } from '@portcullis/core'
 import { mistake } from './errors.ts'
 
 /** Additional parameters of a request (O-11, O-15), by name; a list repeats the name. Encoded as the form demands. */
@@ -62,7 +62,7 @@ export interface Wanted {
   readonly pairs: readonly (readonly [string, string])[]
 }
 
-/** Checks and compiles the targets of a source, by origin as it is written by {@link originOf}. */
+/** Checks and compiles the targets of a source, by origin as `originOf` of the core writes it. */
 export function wantedByOrigin(
   where: string,
   targets: TokenTargets,
@@ -91,12 +91,11 @@ export function wantedByOrigin(
   )
 }
 
-/** Scheme, host and port in one spelling. */
-export function originOf(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || url.host === '')
-    throw mistake('ERR_OPTION_INVALID', `"${text}" is not an origin such as https://orders.example.`)
-  return `${url.protocol}//${url.host}`
+/** The form that asks for what is wanted, with what a request has of its own. */
+export function formOf({ scope, pairs }: Wanted, own: Readonly<Record<string, string | undefined>>): URLSearchParams {
+  const form = new URLSearchParams(pairs.map(([name, value]): [string, string] => [name, value]))
+  for (const [name, value] of Object.entries({ scope, ...own })) if (value !== undefined) form.set(name, value)
+  return form
 }
 
 function isList(targets: TokenTargets): targets is readonly [string, ...string[]] {

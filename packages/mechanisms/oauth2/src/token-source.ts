@@ -2,6 +2,7 @@ import {
   cached,
   checkOptions,
   forTargets,
+  originOf,
   requireNumber,
   UnavailableError,
   type CredentialSource,
@@ -13,7 +14,7 @@ import { requireServer, type AuthorizationServer } from './authorization-server.
 import { Backoff } from './backoff.ts'
 import { requireClient, type ClientAuthentication } from './client-authentication.ts'
 import { mistake } from './errors.ts'
-import { originOf, wantedByOrigin, type Parameters, type TokenTargets, type Wanted } from './token-parameters.ts'
+import { formOf, wantedByOrigin, type Parameters, type TokenTargets, type Wanted } from './token-parameters.ts'
 import { requestToken, type Prover, type TokenAnswer } from './token-request.ts'
 
 /** What every grant takes. */
@@ -81,8 +82,7 @@ export type Grant = (
   request: { readonly origin: string; readonly isReplacement: boolean; readonly signal: AbortSignal | undefined },
 ) => Promise<TokenAnswer>
 
-/** The keys of {@link GrantOptions}, for the options of each grant. */
-export const grantOptionKeys = {
+const grantOptionKeys = {
   server: true,
   targets: true,
   scopes: true,
@@ -195,15 +195,11 @@ class Engine {
   #ask(wanted: Wanted, signal: AbortSignal | undefined): Ask {
     const { client, binding } = this.#settings
     return (grantType, own, instead = {}) => {
-      const { scope, pairs } = instead.wanted?.(wanted) ?? wanted
-      const parameters = new URLSearchParams(pairs.map(([name, value]): [string, string] => [name, value]))
-      if (scope !== undefined) parameters.set('scope', scope)
-      for (const [name, value] of Object.entries(own)) if (value !== undefined) parameters.set(name, value)
       return requestToken({
         server: instead.server ?? this.#server,
         client: instead.client ?? client,
         grantType,
-        parameters,
+        parameters: formOf(instead.wanted?.(wanted) ?? wanted, own),
         prover: binding.prover,
         mutualTls: binding.tls !== undefined,
         signal: instead.toTheEnd === true ? undefined : signal,
