@@ -52,16 +52,10 @@ export function nameValues(name: DistinguishedName, type: string): readonly stri
 }
 
 /**
- * Tells whether two names are the same: the same types and decoded values in the same order, whole and exact, with
- * no folding of case or white space. Stricter than RFC 5280 section 7.1, so that nothing is the same by accident.
- */
-export function sameName(a: DistinguishedName, b: DistinguishedName): boolean {
-  return formatName(a) === formatName(b)
-}
-
-/**
  * Writes a name as RFC 4514 has it, most specific part first: `CN=orders,O=Example`. Different names have different
- * texts: what could be read as syntax is escaped, and values that are no text are written as `#` and their bytes.
+ * texts: what could be read as syntax is escaped, and values that are no text are written as `#` and their bytes. Two
+ * names are the same where their texts are: types and decoded values in the same order, whole and exact, with no
+ * folding of case or white space. That is stricter than RFC 5280 section 7.1, so that nothing is the same by accident.
  */
 export function formatName(name: DistinguishedName): string {
   return name

@@ -42,7 +42,7 @@ export type {
 
 export { keyUsages, parseCertificate, parseCertificates } from './certificate.ts'
 export type { Certificate, SubjectAltNames } from './certificate.ts'
-export { formatName, nameValues, sameName } from './distinguished-name.ts'
+export { formatName, nameValues } from './distinguished-name.ts'
 export type { DistinguishedName, NameAttribute } from './distinguished-name.ts'
 export { certificateThumbprint, jwkThumbprint } from './thumbprint.ts'
 export { publicJwk } from './jwk.ts'

@@ -4,8 +4,8 @@ import { ConfigurationError } from '@portcullis/core'
 
 import { writeCertificate, type AlternativeNames, type Issued } from './write-certificate.ts'
 
-/** How long certificates of development hold. Long enough for a project's week, too short to forget about. */
-export const developmentDays = 30
+// Long enough for a project's week, too short to forget about.
+const developmentDays = 30
 
 // What is valid a minute ago holds on a machine whose clock is a little behind.
 const backdatedMs = 60_000

@@ -125,8 +125,8 @@ export interface Settings {
   readonly clock: Clock
 }
 
-/** The name under which a client's trust anchors are kept. */
-export const serverTrustName = 'servers'
+// The name under which a client's trust anchors are kept.
+const serverTrustName = 'servers'
 
 /** Checks options and fills in defaults. Throws core's `ERR_OPTION_*`. */
 export function settingsOf(options: TlsOptions): Settings {

@@ -170,7 +170,7 @@ function append<K>(map: Map<K, VerificationKey[]>, name: K, key: VerificationKey
  * The new keys, with those that stay replaced by their old selves, whose verdicts then stay too.
  * {@link retire} the rest once the new ones are in use.
  */
-export function keepSame(old: readonly VerificationKey[], fresh: readonly VerificationKey[]): readonly VerificationKey[] {
+function keepSame(old: readonly VerificationKey[], fresh: readonly VerificationKey[]): readonly VerificationKey[] {
   const known = new Map(old.map((key) => [key.identity, key]))
   return fresh.map((key) => known.get(key.identity) ?? key)
 }

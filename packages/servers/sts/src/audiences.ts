@@ -25,8 +25,8 @@ export interface Audience {
   readonly lifetimeSeconds: number
 }
 
-/** The longest that an access token is valid, in seconds. */
-export const maxLifetimeSeconds = 86_400
+// The longest that an access token is valid.
+const maxLifetimeSeconds = 86_400
 const defaultLifetimeSeconds = 300
 // RFC 6749 section 3.3.
 const scopePattern = /^[\x21\x23-\x5B\x5D-\x7E]+$/
