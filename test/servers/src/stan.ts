@@ -9,6 +9,8 @@ import { type Running, type ServerOptions, ground, launchServer, uniqueName } fr
 export interface StanOptions extends ServerOptions {
   /** Raw configuration text of the embedded NATS server. Default: one user, `user` by `password`. */
   config?: string
+  /** Raw configuration text of the streaming part, such as its own account where `config` demands one. */
+  streaming?: string
   clientCertificate?: 'verify' | 'map'
 }
 
@@ -45,7 +47,7 @@ export async function startStan(options: StanOptions = {}): Promise<Stan> {
   const streaming = [
     `cluster_id: ${clusterId}`,
     'store: memory',
-    ...(options.config === undefined ? [`username: ${username}`, `password: ${password}`] : []),
+    options.streaming ?? (options.config === undefined ? `username: ${username}\npassword: ${password}` : ''),
     `tls { ${own.join(', ')} }`,
   ]
   const parts = [`listen: "localhost:${port}"`, `tls { ${tlsOf(pki, options)} }`, config, `streaming { ${streaming.join('\n')} }`]
