@@ -104,7 +104,7 @@ describe('DPoP (RFC 9449)', () => {
   })
 
   it('asks for a nonce where it is told to', async () => {
-    await using nonces = await scene({ dpopNonceSecret: secret('a secret of all instances') })
+    await using nonces = await scene({ dpopNonceSecret: secret('a secret of all instances, made at random') })
     const form = { grant_type: 'client_credentials', audience: 'orders' }
     const first = await nonces.token(form, { ...shop, dpop: await dpopProof(key, nonces.sts.tokenEndpoint) })
     expect(first).toMatchObject({ status: 400, body: { error: 'use_dpop_nonce' } })

@@ -28,7 +28,7 @@ export interface ConfigurationInit {
   readonly state: StsState
   readonly grants: ReadonlySet<StsGrant>
   readonly dpopNonceSecret: Secret | undefined
-  readonly mayRefresh: (subject: string, client: string) => boolean | Promise<boolean>
+  readonly mayRefresh: (subject: string, client: string) => Promise<boolean>
   readonly claimsOf: (context: object, token: TokenModel) => Promise<Record<string, unknown> | undefined>
 }
 

@@ -26,8 +26,6 @@ export function clientLookUp(clients: StsOptions['clients'], abilities: Abilitie
   return { listed: [...entries.values()], find: (id) => Promise.resolve(entries.get(id)) }
 }
 
-const checked = new WeakMap<StsClient, ClientEntry>()
-
 async function asked(find: Extract<StsOptions['clients'], (...args: never[]) => unknown>, id: string, abilities: Abilities) {
   let client: StsClient | undefined
   try {
@@ -36,8 +34,7 @@ async function asked(find: Extract<StsOptions['clients'], (...args: never[]) => 
     throw new TemporarilyUnavailable(cause)
   }
   if (client === undefined) return undefined
-  let entry = checked.get(client)
-  if (entry === undefined) checked.set(client, (entry = clientOf(client, abilities)))
+  const entry = clientOf(client, abilities)
   // A look-up that folds case would give one client two names.
   return entry.id === id ? entry : undefined
 }

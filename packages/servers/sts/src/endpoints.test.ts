@@ -202,6 +202,17 @@ describe('keys', () => {
     expect(other.events).toContainEqual(expect.objectContaining({ type: 'keysRotated', keyIds: ['new', expect.any(String)] }))
   })
 
+  it('are all kept where two rotate at once', async () => {
+    await using other = await scene()
+    const key = (keyId: string) => ({ privateKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey, keyId })
+    const rsa = { privateKey: generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, keyId: 'rsa' }
+    await Promise.all([other.sts.rotateKeys([key('first'), rsa]), other.sts.rotateKeys([key('second'), rsa])])
+    const jwks = (await other.get('/oauth2/jwks')).body as unknown as JsonWebKeySet // The body is what the endpoint publishes.
+    const names = jwks.keys.map((one) => (one as { readonly kid?: string }).kid)
+    expect(names).toEqual(expect.arrayContaining(['first', 'second', 'rsa']))
+    expect(names).toHaveLength(5)
+  })
+
   it('stay where a rotation makes no sense', async () => {
     const ed = generateKeyPairSync('ed25519').privateKey
     await expect(at.sts.rotateKeys([{ privateKey: ed }])).rejects.toMatchObject({ code: 'ERR_STS_KEY_UNUSABLE' })

@@ -227,6 +227,17 @@ describe('refresh token', () => {
     expect(third).toMatchObject({ status: 400, body: { error: 'invalid_grant' } })
   })
 
+  it.each([undefined, null, 0, 'no', 1, {}])('ends where anything but true is said of the login: %j', async (said) => {
+    for (const mayRefresh of [() => said, () => Promise.resolve(said)]) {
+      await using other = await scene({ mayRefresh: mayRefresh as () => boolean })
+      const { body } = await other.token({ ...login, audience: 'stock' })
+      expect(await other.token({ grant_type: 'refresh_token', refresh_token: String(body['refresh_token']) })).toMatchObject({
+        status: 400,
+        body: { error: 'invalid_grant' },
+      })
+    }
+  })
+
   it('ends when the login does not hold any more', async () => {
     let employed = true
     await using other = await scene({ mayRefresh: ({ subject, client }) => employed && subject === 'alice' && client === 'shop' })

@@ -70,6 +70,12 @@ const bad: readonly [string, Record<string, unknown>, string][] = [
   ['a shared state without keys', { state: { ...memoryState(), isShared: true } }, 'ERR_STS_KEYS_REQUIRED'],
   ['a refresh lifetime of 0', { refreshLifetimeSeconds: 0 }, 'ERR_OPTION_INVALID'],
   ['an issuer with a path', { issuer: 'https://localhost/sts' }, 'ERR_OPTION_INVALID'],
+  ['a refresh check that is undefined', { mayRefresh: undefined }, 'ERR_OPTION_INVALID'],
+  ['a refresh check that is a truth', { mayRefresh: true }, 'ERR_OPTION_INVALID'],
+  ['a nonce secret that is undefined', { dpopNonceSecret: undefined }, 'ERR_OPTION_INVALID'],
+  ['a nonce secret as bare text', { dpopNonceSecret: 'x'.repeat(32) }, 'ERR_OPTION_INVALID'],
+  ['a nonce secret that is short', { dpopNonceSecret: secret('x'.repeat(31)) }, 'ERR_OPTION_INVALID'],
+  ['a password grant without users', { passwordGrant: {} }, 'ERR_OPTION_INVALID'],
   ['a report that is no function', { report: 'console' }, 'ERR_OPTION_INVALID'],
 ]
 
@@ -94,6 +100,12 @@ describe('a look-up of clients', () => {
       throw new Error('the database is down')
     }
     expect(await at.token(form, basic('shop', shopSecret))).toMatchObject({ status: 503, body: { error: 'temporarily_unavailable' } })
+    // What was taken from a client that is looked up counts at once, also where it is the same object.
+    const same: { -readonly [K in keyof StsClient]: StsClient[K] } = { ...client, secret: secret(shopSecret) }
+    clients = () => same as StsClient
+    expect((await at.token(form, basic('shop', shopSecret))).status).toBe(200)
+    Object.assign(same, { grants: ['password'] })
+    expect(await at.token(form, basic('shop', shopSecret))).toMatchObject({ status: 400, body: { error: 'unauthorized_client' } })
     clients = () => ({ ...client, id: 'SHOP' })
     expect((await at.token(form, basic('shop', shopSecret))).status).toBe(401)
   })

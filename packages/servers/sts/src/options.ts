@@ -1,5 +1,5 @@
 import type { UserStore } from '@portcullis/auth'
-import { checkOptions, type Secret } from '@portcullis/core'
+import { checkOptions, ConfigurationError, isSecret, type Secret } from '@portcullis/core'
 import type { ListenerOptions } from '@portcullis/http'
 import type { StsAudience } from './audiences.ts'
 import type { StsClient } from './clients.ts'
@@ -7,6 +7,7 @@ import type { StsReport } from './events.ts'
 import type { StsAssertionIssuer } from './grants/jwt-bearer.ts'
 import type { ExchangePolicy } from './grants/token-exchange.ts'
 import type { StsKey } from './keys.ts'
+import { requireUsers } from './password-check.ts'
 import type { StsClaims } from './service.ts'
 import type { StsState } from './state/state.ts'
 
@@ -33,7 +34,7 @@ export interface StsOptions {
   readonly assertions?: readonly [StsAssertionIssuer, ...StsAssertionIssuer[]]
   /** Turns on token exchange (RFC 8693): who may act for whom. */
   readonly exchange?: ExchangePolicy
-  /** Asked at each refresh whether the login still holds, since a user store only answers for passwords. Default: it does until it ends. */
+  /** Asked at each refresh whether the login still holds, since a user store only answers for passwords; only `true` says that it does. Default: it does until it ends. */
   readonly mayRefresh?: (login: { readonly subject: string; readonly client: string }) => boolean | Promise<boolean>
   /** How long a login can be refreshed, in seconds from its beginning, at most a year. Default: 1,209,600, two weeks. */
   readonly refreshLifetimeSeconds?: number
@@ -43,7 +44,7 @@ export interface StsOptions {
   readonly keys?: readonly [StsKey, ...StsKey[]]
   /** Where tokens and logins are kept. Default: `memoryState()`. Whoever made it closes it. */
   readonly state?: StsState
-  /** Makes every DPoP proof carry a nonce of this service (RFC 9449 section 8). Instances that share a state share it. */
+  /** Makes every DPoP proof carry a nonce of this service (RFC 9449 section 8): at least 32 characters, from a random generator. Instances that share a state share it. */
   readonly dpopNonceSecret?: Secret
   /** Gets every event, for the log. */
   readonly report?: StsReport
@@ -51,7 +52,10 @@ export interface StsOptions {
   readonly timeouts?: ListenerOptions['timeouts']
 }
 
-/** Refuses options that do not exist. */
+// As for the nonces of a resource: who can guess it can make proofs ahead of time.
+const minNonceSecretLength = 32
+
+/** Refuses options that do not exist, and those that would leave a check out unsaid. */
 export function checkStsOptions(options: StsOptions): void {
   checkOptions<StsOptions>('createSts', options, {
     tls: true,
@@ -73,4 +77,16 @@ export function checkStsOptions(options: StsOptions): void {
     limits: true,
     timeouts: true,
   })
+  for (const check of ['mayRefresh', 'dpopNonceSecret'] as const)
+    if (Object.hasOwn(options, check) && options[check] === undefined)
+      throw new ConfigurationError('ERR_OPTION_INVALID', `createSts ${check} is present and undefined.`)
+  const { dpopNonceSecret, passwordGrant } = options
+  if (dpopNonceSecret !== undefined && !(isSecret(dpopNonceSecret) && dpopNonceSecret.reveal().length >= minNonceSecretLength))
+    throw new ConfigurationError(
+      'ERR_OPTION_INVALID',
+      `createSts dpopNonceSecret must be a Secret with at least ${minNonceSecretLength} characters.`,
+    )
+  if (passwordGrant === undefined) return
+  checkOptions<NonNullable<StsOptions['passwordGrant']>>('createSts passwordGrant', passwordGrant, { users: true })
+  requireUsers(passwordGrant.users)
 }

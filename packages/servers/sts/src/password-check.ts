@@ -11,6 +11,11 @@ function guardOf(store: UserStore): Guard<Principal> {
   return made
 }
 
+/** Refuses what cannot be a user store. */
+export function requireUsers(store: UserStore): void {
+  guardOf(store)
+}
+
 /**
  * Asks a store, within its bounds, whose name and password these are; `undefined` if nobody's. By the same rules as
  * Basic, so that a name which is refused there is refused here.

@@ -29,6 +29,7 @@ export class Rotation {
   #ring: KeyRing
   #engine: Engine
   #timer: Timer | undefined
+  #queue: Promise<void> = Promise.resolve()
 
   constructor(init: RotationInit) {
     this.#init = init
@@ -49,7 +50,7 @@ export class Rotation {
   async rotate(keys: readonly StsKey[] | undefined): Promise<void> {
     const next = keys === undefined ? await generateKeys() : ringOf(keys)
     checkAlgorithms(this.#init.audiences, next)
-    await this.#use(rotated(this.#ring, next, Date.now() + this.#retirementMs))
+    await this.#use((ring) => rotated(ring, next, Date.now() + this.#retirementMs))
     this.#init.report({ type: 'keysRotated', keyIds: next.map(({ keyId }) => keyId), time: new Date(), remoteAddress: undefined })
   }
 
@@ -57,7 +58,14 @@ export class Rotation {
     this.#timer?.cancel()
   }
 
-  async #use(ring: KeyRing): Promise<void> {
+  /** One after another: a ring that is made of one which has gone would forget keys that have signed. */
+  #use(next: (ring: KeyRing) => KeyRing): Promise<void> {
+    const run = this.#queue.then(() => this.#exchange(next(this.#ring)))
+    this.#queue = run.catch(() => undefined)
+    return run
+  }
+
+  async #exchange(ring: KeyRing): Promise<void> {
     const engine = this.#init.engineFor(ring)
     await this.#init.state.signingKeys?.write(writeRing(ring))
     this.#ring = ring
@@ -72,7 +80,7 @@ export class Rotation {
     if (this.#ring.retired.length === 0) return
     const dueMs = Math.min(...this.#ring.retired.map(({ untilMs }) => untilMs)) - Date.now()
     this.#timer = systemClock.schedule(dueMs + 1_000, () => {
-      this.#use(rotated(this.#ring, this.#ring.signing, 0)).catch((cause: unknown) => {
+      this.#use((ring) => rotated(ring, ring.signing, 0)).catch((cause: unknown) => {
         this.#init.report({ type: 'failed', endpoint: 'keys', cause, time: new Date(), remoteAddress: undefined })
       })
     })

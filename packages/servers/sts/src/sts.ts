@@ -101,7 +101,7 @@ export async function createSts(options: StsOptions): Promise<Sts> {
         state,
         grants,
         dpopNonceSecret: options.dpopNonceSecret,
-        mayRefresh: (subject, client) => mayRefresh?.({ subject, client }) ?? true,
+        mayRefresh: async (subject, client) => mayRefresh === undefined || (await mayRefresh({ subject, client })) === true,
         claimsOf: async (context, token) => claims.of(context, token),
       })
       return engineOf({ service, configuration, grants, secrets, claims, report })
