@@ -106,6 +106,14 @@ describe('a guard', () => {
       },
       { outcome: 'unavailable', reason: 'internal', code: 'ERR_INTERNAL' },
     ],
+    [
+      'a refusal without a code',
+      () => ({ refused: undefined }),
+      { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID' },
+    ],
+    ['a proof of nobody', () => ({ proven: { subject: 'alice' } }), { outcome: 'unavailable', code: 'ERR_VERDICT_INVALID' }],
+    ['nothing', () => undefined, { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID' }],
+    ['null', () => null, { outcome: 'unavailable', reason: 'internal', code: 'ERR_VERDICT_INVALID' }],
   ])('answers %s', async (_, authenticate, expected) => {
     expect(await guard({ authenticate: authenticator('x', authenticate as never) }).decide(request())).toMatchObject(expected)
     expect(await guard({ authenticate: authenticator('x', (async () => authenticate()) as never) }).decide(request())).toMatchObject(
@@ -262,6 +270,12 @@ describe('a guard', () => {
     expect(decision.advice?.nonce).toBe('n')
     const c = authenticator('c', () => ({ proven: principal(), advice: { nonce: 'm' } }))
     expect((await guard({ authenticate: c }).decide(request())).advice?.nonce).toBe('m')
+    // What one leaf advises travels with the refusal of another, and only its nonce does.
+    const d = authenticator('d', () => refused('ERR_D', { advice: { error: 'invalid_request' } }))
+    const e = authenticator('e', () => refused('ERR_E', { advice: { error: 'use_dpop_nonce', nonce: 'o' } }))
+    const refusal = await guard({ authenticate: allOf(c, d) }).decide(request())
+    expect(refusal).toMatchObject({ outcome: 'challenge', code: 'ERR_D', advice: { error: 'invalid_request', nonce: 'm' } })
+    expect((await guard({ authenticate: e }).decide(request())).advice).toEqual({ error: 'use_dpop_nonce', nonce: 'o' })
   })
 
   it('tells a step-up before a missing scope before another refusal, in any order of writing', async () => {
@@ -365,6 +379,27 @@ describe('a guard', () => {
     expect(codeOf(() => principalOf(other, native))).toBe('ERR_GUARD_NOT_RUN')
   })
 
+  it("hands the caller's signal to the mechanisms, and one of its own without", async () => {
+    const seen: AbortSignal[] = []
+    const guarded = guard({
+      authenticate: authenticator('x', (_, { signal }) => {
+        seen.push(signal)
+        return principal()
+      }),
+    })
+    const { signal } = new AbortController()
+    await guarded.decide(request(), signal)
+    await guarded.decide(request())
+    expect(seen[0]).toBe(signal)
+    expect(seen[1]).toBeInstanceOf(AbortSignal)
+    expect(seen[1]).not.toBe(signal)
+  })
+
+  it('says what is on offer, and that is nothing where everyone may come', () => {
+    expect(guard({ authenticate: proving() }).offers).toEqual([{ scheme: 'Bearer' }])
+    expect(guard({ authenticate: everyone() }).offers).toEqual([])
+  })
+
   it('explains every leaf', async () => {
     const down = authenticator('down', () => {
       throw new UnavailableError('ERR_D', 'down')
@@ -379,7 +414,7 @@ describe('a guard', () => {
     const decision = await guard({ authenticate: policy }).decide(request())
     expect(decision.explain().leaves).toMatchObject([
       { leaf: 'a', outcome: 'missing' },
-      { leaf: 'down', outcome: 'unavailable', code: 'ERR_D' },
+      { leaf: 'down', outcome: 'unavailable', code: 'ERR_D', cause: expect.any(UnavailableError) },
       { leaf: 'b', outcome: 'proven' },
     ])
   })

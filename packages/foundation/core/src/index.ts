@@ -48,6 +48,7 @@ export {
   sameCredential,
 } from './credential-sources.ts'
 export type { CachedOptions, KeepWarmOptions, WarmCredential } from './credential-sources.ts'
+export { otherCredential } from './other-credential.ts'
 export { messageBinding, messageCallerHeader, messageIdentityHeader } from './message-binding.ts'
 export type { MessageInit } from './message-binding.ts'
 export { maxDeadLettersPerSecond, maxPauseMs, MessageGate } from './message-gate.ts'

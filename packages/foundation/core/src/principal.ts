@@ -28,10 +28,10 @@ export interface PrincipalInit<C extends Claims = Claims> {
   readonly revocations?: readonly Revocation[]
 }
 
-// Under Symbol.for, so that two copies of this package in one process know each other's principals. A WeakSet and not
-// a property: a property is copied by a spread, and a copy has been vouched for by nobody.
+// Under Symbol.for, so that two copies of this package in one process know each other's principals. Each tells its own by
+// a private field and not by a property: a property is copied by a spread, and a copy has been vouched for by nobody.
 const registry = Symbol.for('portcullis.principals')
-const vouched: WeakSet<object> = ((globalThis as unknown as Record<symbol, WeakSet<object> | undefined>)[registry] ??= new WeakSet())
+const copies = ((globalThis as unknown as Record<symbol, ((value: object) => boolean)[] | undefined>)[registry] ??= [])
 
 const never = Number.POSITIVE_INFINITY
 const noFactors: readonly Principal[] = Object.freeze([])
@@ -81,7 +81,10 @@ class VouchedPrincipal<C extends Claims = Claims> {
     this.#expiresAtMs = expiresAtMs
     this.#authenticatedAtMs = init.authenticatedAt?.getTime()
     Object.freeze(this)
-    vouched.add(this)
+  }
+
+  static {
+    copies.push((value) => #expiresAtMs in value)
   }
 
   /** When this stops to hold; a fresh `Date` each time, since dates can be changed and principals are shared. */
@@ -146,7 +149,7 @@ export function vouchForPrincipal<C extends Claims = Claims>(init: PrincipalInit
 
 /** Tells what was vouched for, by any copy of this package, from every look-alike, clone and spread. */
 export function isPrincipal(value: unknown): value is Principal {
-  return typeof value === 'object' && value !== null && vouched.has(value)
+  return typeof value === 'object' && value !== null && copies.some((made) => made(value))
 }
 
 /**

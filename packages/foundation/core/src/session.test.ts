@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
 import { bearer, principal, request } from './fixtures.test-support.ts'
 import {
+  anonymous,
   AuthSession,
   authenticator,
   guard,
@@ -10,6 +11,7 @@ import {
   scope,
   systemClock,
   UnavailableError,
+  type Anonymous,
   type AuditEvent,
   type AuthSessionOptions,
   type EndReason,
@@ -279,8 +281,25 @@ describe('a session', () => {
     expect(ends).toEqual(['policy'])
   })
 
+  it('of nobody in particular goes on as nobody, and never becomes somebody', async () => {
+    const next: Verdict<Principal | Anonymous>[] = [anonymous, principal()]
+    const guarded = guard({ authenticate: authenticator<Principal | Anonymous>('x', () => next.shift() ?? refused('ERR_X')) })
+    const ends: EndReason[] = []
+    const session = new AuthSession<Principal | Anonymous>({
+      guard: guarded,
+      principal: anonymous,
+      action: opening,
+      protocol: 'test',
+      onEnd: (reason) => ends.push(reason),
+    })
+    await session.reauthenticate(request())
+    expect(ends).toEqual([])
+    await session.reauthenticate(request())
+    expect(ends).toEqual(['subjectChanged'])
+  })
+
   it('closes once, tells the audit trail, and lets go of its timer', async () => {
-    const { clock, ends, guarded, session } = setUp({})
+    const { clock, ends, guarded, session } = setUp({}, { remoteAddress: '192.0.2.1' })
     const events: unknown[] = []
     guarded.subscribe((event) => events.push(event))
     session.close()
@@ -288,7 +307,9 @@ describe('a session', () => {
     expect(ends).toEqual(['closed'])
     expect(clock.pending).toBe(0)
     await new Promise((resolve) => setImmediate(resolve))
-    expect(events).toMatchObject([{ type: 'sessionEnded', protocol: 'test', message: 'closed', principal: { subject: 'alice' } }])
+    expect(events).toMatchObject([
+      { type: 'sessionEnded', protocol: 'test', message: 'closed', remoteAddress: '192.0.2.1', principal: { subject: 'alice' } },
+    ])
   })
 
   it('ends in real time too', async () => {
