@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
 import type { AuditSubscriber, Guard, Principal } from '@portcullis/core'
-import type { RunOptions, Table } from './table.ts'
+import { printTable, type RunOptions, type Table } from './table.ts'
 
 /** A broker that demands credentials and certificates, and what they can be exchanged for while messages flow. */
 export interface SoakScene {
@@ -20,6 +21,19 @@ export interface SoakScene {
   close(): Promise<void>
 }
 
+/** How long a soak is. */
+export interface SoakLength {
+  readonly messages: number
+  readonly credentialRotations: number
+  readonly certificateRotations: number
+}
+
+/** As long as a test may take, and as long as it must be to believe it. */
+export const lengths = {
+  short: { messages: 1_000, credentialRotations: 3, certificateRotations: 1 },
+  long: { messages: 100_000, credentialRotations: 20, certificateRotations: 3 },
+} as const satisfies Record<string, SoakLength>
+
 const columns = [
   'sent',
   'credentials',
@@ -33,13 +47,24 @@ const columns = [
   'unsignedRefused',
   'seconds',
 ] as const
-type Report = Readonly<Record<(typeof columns)[number], number>>
+
+/** What became of the messages: confirmed and never handled, handled at two positions, handled for nobody proven, and so on. */
+export type SoakReport = Readonly<Record<(typeof columns)[number], number>>
 
 // So many are on the way at once.
 const atOnce = 50
 
 /** Sends and consumes while credentials and certificates are exchanged, and counts what became of every message. */
-async function soak(scene: SoakScene, messages: number, credentialRotations: number, certificateRotations: number): Promise<Report> {
+export async function soak(open: () => Promise<SoakScene>, length: SoakLength): Promise<SoakReport> {
+  const scene = await open()
+  try {
+    return await count(scene, length)
+  } finally {
+    await scene.close()
+  }
+}
+
+async function count(scene: SoakScene, { messages, credentialRotations, certificateRotations }: SoakLength): Promise<SoakReport> {
   const startedAt = performance.now()
   const seen = new Map<string, Set<string>>()
   const unsigned = new Set<string>()
@@ -73,17 +98,7 @@ async function soak(scene: SoakScene, messages: number, credentialRotations: num
       await wait(5)
     }
   }
-  const rotateAll = async (): Promise<void> => {
-    const steps = Math.max(credentialRotations, certificateRotations)
-    for (let step = 0, certificates = 0; step < steps; step++) {
-      await scene.rotateCredential()
-      if (Math.floor(((step + 1) * certificateRotations) / steps) === certificates) continue
-      certificates++
-      await scene.rotateCertificates()
-    }
-    rotated.abort()
-  }
-  await Promise.all([sendAll(), rotateAll()])
+  await Promise.all([sendAll(), rotateAll(scene, credentialRotations, certificateRotations).then(() => rotated.abort())])
   // What is on the way may still come; what never comes is lost.
   for (let patience = 0; patience < 60 && (seen.size < sent || unsigned.size < unsignedSent); patience++) await wait(500)
   let lost = 0
@@ -103,18 +118,44 @@ async function soak(scene: SoakScene, messages: number, credentialRotations: num
   }
 }
 
-/** Runs a soak, short or long, as a table. */
-export async function soakTable(broker: string, open: () => Promise<SoakScene>, { quick }: RunOptions): Promise<Table> {
-  const scene = await open()
-  try {
-    const report = quick ? await soak(scene, 1_000, 3, 1) : await soak(scene, 100_000, 20, 3)
-    return {
-      title: `${broker}: credentials and certificates exchanged while messages flow`,
-      note: 'Confirmed sending, acknowledgement by hand. Redeliveries are those that at-least-once allows; a repetition that was refused is a message that was stored twice, since its confirmation was lost. `lost`, `twice` and `unauthenticated` must be zero.',
-      columns,
-      rows: [columns.map((column) => report[column])],
-    }
-  } finally {
-    await scene.close()
+/** Exchanges credentials one after the other, and certificates as often as is asked for, evenly among them. */
+export async function rotateAll(
+  scene: Pick<SoakScene, 'rotateCredential' | 'rotateCertificates'>,
+  credentialRotations: number,
+  certificateRotations: number,
+): Promise<void> {
+  const steps = Math.max(credentialRotations, certificateRotations)
+  for (let step = 0, certificates = 0; step < steps; step++) {
+    await scene.rotateCredential()
+    if (Math.floor(((step + 1) * certificateRotations) / steps) === certificates) continue
+    certificates++
+    await scene.rotateCertificates()
   }
+}
+
+/** Soaks of one broker, short or long, as a table. */
+export async function soakTable(
+  broker: string,
+  scenes: Readonly<Record<string, () => Promise<SoakScene>>>,
+  { quick }: RunOptions,
+): Promise<Table> {
+  const rows: (string | number)[][] = []
+  for (const [library, open] of Object.entries(scenes)) {
+    const report = await soak(open, quick ? lengths.short : lengths.long)
+    rows.push([library, ...columns.map((column) => report[column])])
+  }
+  return {
+    title: `${broker}: credentials and certificates exchanged while messages flow`,
+    note: 'Confirmed sending, acknowledgement by hand. Redeliveries are those that at-least-once allows; a repetition that was refused is a message that was stored twice, since its confirmation was lost. `lost`, `twice` and `unauthenticated` must be zero.',
+    columns: ['library', ...columns],
+    rows,
+  }
+}
+
+/** Runs one soak by itself, short unless `--long` is said, and prints its table. */
+export async function alone(run: (options: RunOptions) => Promise<Table>): Promise<void> {
+  const { values } = parseArgs({ options: { long: { type: 'boolean', default: false } } })
+  const alive = setInterval(() => undefined, 60_000)
+  printTable(await run({ quick: !values.long }))
+  clearInterval(alive)
 }

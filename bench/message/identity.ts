@@ -68,7 +68,8 @@ function raw(name: string, { privateKey, publicKey }: Line['keys'], digest: 'sha
 
 interface Produced {
   readonly message: MessageInit
-  readonly envelope: string
+  /** As it comes from a socket. */
+  readonly envelope: Buffer
 }
 
 // As many as a producer has at hand at one time.
@@ -80,7 +81,7 @@ async function produce(signer: BoundSource, count: number): Promise<Produced[]> 
     const some = Array.from({ length: Math.min(atOnce, count - all.length) }, async (_, at): Promise<Produced> => {
       const message: MessageInit = { address: 'kafka:orders', payload, position: `orders/0/${all.length + at}` }
       const { credential } = await signer({ target, binding: messageBinding(message) })
-      return { message, envelope: credential.kind === 'envelope' ? credential.envelope : '' }
+      return { message, envelope: Buffer.from(credential.kind === 'envelope' ? credential.envelope : '', 'latin1') }
     })
     all.push(...(await Promise.all(some)))
   }
@@ -121,10 +122,8 @@ function verifying({ name, keys }: Line, _signer: BoundSource, groupKey: KeyObje
 }
 
 function requestOf({ message, envelope }: Produced): AccessRequest {
-  // A fresh string, as it comes from a socket.
-  const text = Buffer.from(envelope, 'latin1').toString('latin1')
   return {
-    credentials: [{ kind: 'envelope', carrier: 'message', envelope: text }],
+    credentials: [{ kind: 'envelope', carrier: 'message', envelope: envelope.toString('latin1') }],
     action: 'consume',
     resource: 'orders',
     attributes: {},

@@ -9,10 +9,9 @@ import { startNats } from '@portcullis/test-servers'
 import { tlsBundle } from '@portcullis/tls'
 
 const audience = 'urn:warehouse'
-const lifeMs = 1_500
 
-/** A server that demands a client certificate and a password, both of which can be exchanged while it serves. */
-export async function natsScene({ renewing = false }: { readonly renewing?: boolean } = {}) {
+/** A server that demands a client certificate and a password, both of which can be exchanged while it serves. `lifeMs` is how long a password is said to be good for. */
+export async function natsScene({ lifeMs }: { readonly lifeMs?: number } = {}) {
   // The old password is good for one rotation longer, as in production.
   const passwords: [string, string] = ['p0', 'p0']
   const configOf = (): string =>
@@ -35,7 +34,7 @@ export async function natsScene({ renewing = false }: { readonly renewing?: bool
     used.add(password)
     return {
       credential: { kind: 'basic', carrier: 'connect', username: `u${round % 2}`, password: secret(password) },
-      ...(renewing && { expiresAt: new Date(Date.now() + lifeMs) }),
+      ...(lifeMs !== undefined && { expiresAt: new Date(Date.now() + lifeMs) }),
     }
   }
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -63,7 +62,7 @@ export async function natsScene({ renewing = false }: { readonly renewing?: bool
       round++
       passwords[round % 2] = `p${round}`
       await server.reload(configOf())
-      await wait(lifeMs)
+      await wait(lifeMs ?? 0)
     },
     /** New certificates on both ends. */
     rotateCertificates: async (): Promise<void> => {
@@ -79,6 +78,7 @@ export async function natsScene({ renewing = false }: { readonly renewing?: bool
       await server.reload(configOf())
       await bundle.reload()
     },
+    restart: (): Promise<void> => server.restart(),
     async close(): Promise<void> {
       nats.close()
       bundle.close()

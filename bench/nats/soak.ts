@@ -1,14 +1,13 @@
-import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import { jetstream } from '@nats-io/jetstream'
 import { consumer, guard, producer, scope } from '@portcullis/nats'
 import { withoutIdentity } from '@portcullis/nats/danger'
-import { soakTable, type SoakScene } from '../broker-soak.ts'
-import { printTable, type RunOptions, type Table } from '../table.ts'
+import { alone, soakTable, type SoakScene } from '../broker-soak.ts'
+import type { RunOptions, Table } from '../table.ts'
 import { natsScene } from './scene.ts'
 
-async function open(): Promise<SoakScene> {
-  const scene = await natsScene({ renewing: true })
+/** A stream, its consumer, and producers with and without an identity. */
+export async function open(): Promise<SoakScene> {
+  const scene = await natsScene({ lifeMs: 1_500 })
   await scene.stream('orders')
   await scene.stream('dead')
   const sending = await producer({ client: scene.nats, identity: scene.identity, maxAttempts: 30 })
@@ -49,12 +48,7 @@ async function open(): Promise<SoakScene> {
 
 /** A thousand messages and three rotations, or a hundred thousand and twenty. */
 export function run(options: RunOptions): Promise<Table> {
-  return soakTable('NATS JetStream', open, options)
+  return soakTable('NATS JetStream', { '@nats-io/jetstream': open }, options)
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values } = parseArgs({ options: { long: { type: 'boolean', default: false } } })
-  const alive = setInterval(() => undefined, 60_000)
-  printTable(await run({ quick: !values.long }))
-  clearInterval(alive)
-}
+if (import.meta.main) await alone(run)

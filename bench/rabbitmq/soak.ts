@@ -1,12 +1,11 @@
-import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import { consumer, everyone, guard, producer, scope } from '@portcullis/rabbitmq'
 import { dropRefused, withoutIdentity } from '@portcullis/rabbitmq/danger'
-import { soakTable, type SoakScene } from '../broker-soak.ts'
-import { printTable, type RunOptions, type Table } from '../table.ts'
+import { alone, soakTable, type SoakScene } from '../broker-soak.ts'
+import type { RunOptions, Table } from '../table.ts'
 import { rabbitmqScene } from './scene.ts'
 
-async function open(): Promise<SoakScene> {
+/** A queue, its consumer, and producers with and without an identity. */
+export async function open(): Promise<SoakScene> {
   const scene = await rabbitmqScene({ renewing: true })
   await scene.queue('orders')
   await scene.queue('dead')
@@ -42,12 +41,7 @@ async function open(): Promise<SoakScene> {
 
 /** A thousand messages and three expiries of the token, or a hundred thousand and twenty. */
 export function run(options: RunOptions): Promise<Table> {
-  return soakTable('RabbitMQ', open, options)
+  return soakTable('RabbitMQ', { amqplib: open }, options)
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
-  const { values } = parseArgs({ options: { long: { type: 'boolean', default: false } } })
-  const alive = setInterval(() => undefined, 60_000)
-  printTable(await run({ quick: !values.long }))
-  clearInterval(alive)
-}
+if (import.meta.main) await alone(run)
