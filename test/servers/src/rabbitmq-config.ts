@@ -92,7 +92,10 @@ export function configOf(
     lines['auth_http.http_method'] = 'post'
     for (const [what, url] of Object.entries(http)) lines[`auth_http.${what}_path`] = url
     // RabbitMQ 3.10 has no name for these in the newer format, and without them it verifies nothing.
-    advanced.push(`{rabbitmq_auth_backend_http,[{ssl_options,[{cacertfile,"${pki.ca.certificateFile}"},{verify,verify_peer},{depth,2}]}]}`)
+    const { certificateFile, keyFile } = pki.server
+    const trust = `{cacertfile,"${pki.ca.certificateFile}"},{verify,verify_peer},{depth,2}`
+    const own = `{certfile,"${certificateFile}"},{keyfile,"${keyFile}"}`
+    advanced.push(`{rabbitmq_auth_backend_http,[{ssl_options,[${trust},${own}]}]}`)
   }
   const conf = Object.entries(lines)
     .map(([key, value]) => `${key} = ${value}\n`)

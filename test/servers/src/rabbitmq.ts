@@ -25,7 +25,7 @@ export interface RabbitmqOptions extends ServerOptions {
     /** In place of `signingKeys`; an `https:` URL whose certificate the server's own authority signed. */
     jwksUrl?: string
   }
-  /** Asks these URLs, by POST, who may do what; an `https:` one is verified against the server's own authority. */
+  /** Asks these URLs, by POST, who may do what; an `https:` one is verified against the server's own authority, and gets to see the server's own certificate. */
   http?: { user: string; vhost: string; resource: string; topic: string }
   /** Lines for rabbitmq.conf. */
   extraConfig?: string

@@ -29,6 +29,14 @@ export interface ClientOptions {
   readonly tls: ClientTlsBundle | ClientTlsOptions
   /** Yields name and password, or an access token; asked anew for each connection and ahead of each expiry. `certificate`: the broker knows the client by its certificate (EXTERNAL). */
   readonly credentials: CredentialSource | 'certificate'
+  /** The name beside an access token. Default: none, since the broker's OAuth 2 plugin takes it from the token; a guard as the broker's authority needs it. A password has its own. */
+  readonly username?: string
+  /**
+   * How a credential is renewed on live connections. `update-secret`, the default, renews it in place with the broker's
+   * OAuth 2 plugin. `login`, for a broker that asks an authority over HTTP and tells it of logins only, logs in anew on a
+   * connection that is closed at once.
+   */
+  readonly renewal?: 'update-secret' | 'login'
   /** Default: `/`. */
   readonly virtualHost?: string
   /** Where the certificate's name is not the URL's host. */
@@ -48,9 +56,9 @@ export interface RabbitmqClient {
   readonly origin: string
   readonly clock: Clock
   /**
-   * Opens a connection of `amqplib`, for whoever wants the library itself: with a fresh credential, over verified TLS,
-   * and renewed in place (`update-secret`) ahead of each expiry for as long as it lives. Rejects with a `SecurityError`
-   * that says what the failure means.
+   * Opens a connection of `amqplib`, for whoever wants the library itself: over verified TLS, with a fresh credential,
+   * which is renewed ahead of each expiry for as long as it lives. Rejects with a `SecurityError` that says what the
+   * failure means.
    */
   open(): Promise<ChannelModel>
   /** Gives up the bundle, if the client made it. Connections are closed by whoever opened them. */
@@ -63,6 +71,8 @@ export async function client(options: ClientOptions): Promise<RabbitmqClient> {
     url: true,
     tls: true,
     credentials: true,
+    username: true,
+    renewal: true,
     virtualHost: true,
     serverName: true,
     timeoutMs: true,
@@ -72,6 +82,10 @@ export async function client(options: ClientOptions): Promise<RabbitmqClient> {
   })
   const { credentials, virtualHost = '/', serverName, timeoutMs = 10_000, heartbeatSeconds = 10, clock = systemClock, onWarning } = options
   const { hostname, port, origin } = addressOf(options.url)
+  const { username, renewal = 'update-secret' } = options
+  if (username !== undefined) requireText('client: username', username)
+  if (renewal !== 'update-secret' && renewal !== 'login')
+    throw new ConfigurationError('ERR_OPTION_INVALID', 'client: renewal is update-secret or login.')
   requireText('client: virtualHost', virtualHost)
   requireNumber('client: timeoutMs', timeoutMs, { min: 1, max: 300_000 })
   // Zero would switch the heartbeat off, and a dead connection would be noticed by nobody.
@@ -89,7 +103,7 @@ export async function client(options: ClientOptions): Promise<RabbitmqClient> {
           ...secure,
           servername: secure.servername ?? '',
           timeout: timeoutMs,
-          credentials: supplied === undefined ? external : present(supplied.credential),
+          credentials: supplied === undefined ? external : present(supplied.credential, username),
         },
       )
     } catch (error) {
@@ -108,8 +122,14 @@ export async function client(options: ClientOptions): Promise<RabbitmqClient> {
       supplied = await another(source, target, supplied.credential, error)
       model = await dial(supplied)
     }
-    renewing(attached(model, bundle), supplied, { source, target, clock, onWarning })
+    renewing(attached(model, bundle), supplied, { source, target, clock, onWarning, renew: renewals[renewal] })
     return model
+  }
+  const renewals: Readonly<Record<typeof renewal, Renewal['renew']>> = {
+    'update-secret': async (model, { credential }) => {
+      await model.updateSecret(secretOf(credential), 'renewal ahead of expiry')
+    },
+    login: async (_model, next) => attached(await dial(next), bundle).close(),
   }
   return {
     origin,
@@ -147,6 +167,7 @@ interface Renewal {
   readonly target: Target
   readonly clock: Clock
   readonly onWarning: ((error: Error) => void) | undefined
+  readonly renew: (model: ChannelModel, next: Supplied) => Promise<void>
 }
 
 // Between 70 and 90 per cent of its life, so that many connections do not come at once, and there is time to try again.
@@ -154,8 +175,9 @@ const earliestShare = 0.7
 const spreadShare = 0.2
 const retryMs = 1_000
 
-/** Renews the credential of a connection in place, ahead of each expiry, until the connection closes. */
-function renewing(model: ChannelModel, supplied: Supplied, { source, target, clock, onWarning }: Renewal): void {
+/** Renews the credential of a connection ahead of each expiry, until the connection closes. */
+function renewing(model: ChannelModel, supplied: Supplied, renewal: Renewal): void {
+  const { source, target, clock, onWarning } = renewal
   let current = supplied
   let timer: Timer | undefined
   let open = true
@@ -174,8 +196,7 @@ function renewing(model: ChannelModel, supplied: Supplied, { source, target, clo
       try {
         const next = await source({ target })
         if (!open) return
-        if (!sameCredential(next.credential, current.credential))
-          await model.updateSecret(secretOf(next.credential), 'renewal ahead of expiry')
+        if (!sameCredential(next.credential, current.credential)) await renewal.renew(model, next)
         current = next
         plan()
       } catch (error) {

@@ -99,6 +99,10 @@ const families: Readonly<
   ERR_RABBITMQ_UNAVAILABLE: UnavailableError,
   ERR_RABBITMQ_RENEWAL: UnavailableError,
   ERR_RABBITMQ_HANDLER: UnavailableError,
+  ERR_RABBITMQ_AUTHORITY_CALL: ConfigurationError,
+  ERR_RABBITMQ_AUTHORITY_NAME: AuthenticationError,
+  ERR_RABBITMQ_AUTHORITY_UNKNOWN: AuthenticationError,
+  ERR_RABBITMQ_AUTHORITY_FAULT: UnavailableError,
   ERR_RABBITMQ_CLOSED: UnavailableError,
 }
 

@@ -11,11 +11,12 @@ export interface AmqpCredentials {
 export const external: AmqpCredentials = Object.freeze({ mechanism: 'EXTERNAL', response: () => Buffer.alloc(0) })
 
 /**
- * A credential as PLAIN (RFC 4616): name and password, or an access token in the place of the password, with which the
- * name says nothing. Throws `ERR_RABBITMQ_CREDENTIAL` for other kinds.
+ * A credential as PLAIN (RFC 4616): name and password, or an access token in the place of the password. The name beside a
+ * token says nothing to the broker's OAuth 2 plugin, and is left empty unless one is given. Throws
+ * `ERR_RABBITMQ_CREDENTIAL` for other kinds.
  */
-export function present(credential: Credential): AmqpCredentials {
-  const [name, password] = partsOf(credential)
+export function present(credential: Credential, nameBesideToken = ''): AmqpCredentials {
+  const [name, password] = partsOf(credential, nameBesideToken)
   // A NUL would move the border between name and password.
   if (/\0/.test(name + password)) throw formless('a name or password with a NUL')
   return { mechanism: 'PLAIN', response: () => Buffer.from(`\0${name}\0${password}`) }
@@ -26,9 +27,9 @@ export function secretOf(credential: Credential): Buffer {
   return Buffer.from(partsOf(credential)[1])
 }
 
-function partsOf(credential: Credential): readonly [name: string, password: string] {
+function partsOf(credential: Credential, nameBesideToken = ''): readonly [name: string, password: string] {
   if (credential.kind === 'basic') return [credential.username, credential.password.reveal()]
-  if (credential.kind === 'bearer') return ['', credential.token.reveal()]
+  if (credential.kind === 'bearer') return [nameBesideToken, credential.token.reveal()]
   throw formless(`a credential of kind "${credential.kind}"`)
 }
 

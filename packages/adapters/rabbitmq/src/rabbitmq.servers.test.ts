@@ -121,6 +121,12 @@ describe('a client', () => {
   )
 })
 
+describe('options of a client', () => {
+  it.each([{ renewal: 'never' }, { renewal: '' }, { username: '' }, { user: 'app' }])('%o are refused', async (wrong) => {
+    await expect(open(wrong as never)).rejects.toMatchObject({ family: 'configuration' })
+  })
+})
+
 describe('messages', () => {
   it('reach the handler with their producer; those of others reach the dead letters, with their bytes and the reason', async () => {
     const [queue = '', dead = ''] = await queues('orders', 'dead')
