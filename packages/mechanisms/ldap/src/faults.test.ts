@@ -1,5 +1,6 @@
 import { basic } from '@portcullis/auth'
 import { guard, parseAuthorization, type AccessRequest, type Decision } from '@portcullis/core'
+import { manualClock } from '@portcullis/core/testing'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { ldapUserStore, maxGroupsPerUser, type LdapUserStore } from './ldap-user-store.ts'
@@ -152,6 +153,20 @@ describe('a faulty directory', () => {
   ])('that %s ends in unavailable', async (_, script, code) => {
     const patience = code === 'ERR_LDAP_TIMEOUT' ? 150 : 5_000
     expect(await login(await storeOf(await directory(script), 'ldaps', { readTimeoutMs: patience }))).toEqual(unavailable(code))
+  })
+
+  it('that refuses the searcher is asked again in a minute, also where the clock was set back meanwhile', async () => {
+    const clock = manualClock()
+    let refusals = 0
+    const asked = await directory(({ what, id, name }) =>
+      what === 'bind' && name === searcher && refusals++ === 0 ? answer.bind(id, 49) : undefined,
+    )
+    const store = await storeOf(asked, 'ldaps', { clock })
+    for (let times = 0; times < 2; times++) expect(await login(store)).toEqual(unavailable('ERR_LDAP_SEARCHER_REFUSED'))
+    expect(refusals).toBe(1)
+    clock.step(clock.now() - 3_600_000)
+    await login(store)
+    expect(refusals).toBe(2)
   })
 
   it.each<[string, Buffer]>([

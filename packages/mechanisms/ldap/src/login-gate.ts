@@ -1,4 +1,5 @@
 import { UnavailableError } from '@portcullis/core'
+import { Turns } from './turns.ts'
 
 /** The bounds of a {@link LoginGate}. */
 export interface LoginGateOptions {
@@ -12,60 +13,35 @@ export interface LoginGateOptions {
 
 /** Bounds the logins that go on at once, what waits for them, and what one peer may take of both. */
 export class LoginGate {
-  readonly #options: LoginGateOptions
-  readonly #waiting = new Set<() => void>()
+  readonly #turns: Turns
+  readonly #queue: number
+  readonly #perSource: number
   /** How many each peer has running and waiting; a peer without any is not in it. */
   readonly #shares = new Map<string, number>()
-  #running = 0
 
-  constructor(options: LoginGateOptions) {
-    this.#options = options
+  constructor({ concurrency, queue, perSource }: LoginGateOptions) {
+    this.#turns = new Turns(concurrency)
+    this.#queue = queue
+    this.#perSource = perSource
   }
 
   /** Does the work when there is room; throws `ERR_LDAP_OVERLOADED` at once where there is none, or the reason of the signal. */
   async run<T>(source: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted()
     const held = this.#shares.get(source) ?? 0
-    if (held >= this.#options.perSource) throw overloaded('This peer has too many logins under way.')
-    if (this.#running >= this.#options.concurrency && this.#waiting.size >= this.#options.queue)
-      throw overloaded('Too many logins wait for the directory.')
+    if (held >= this.#perSource) throw overloaded('This peer has too many logins under way.')
+    if (this.#turns.full && this.#turns.waiting >= this.#queue) throw overloaded('Too many logins wait for the directory.')
     this.#shares.set(source, held + 1)
     try {
-      if (this.#running < this.#options.concurrency) this.#running++
-      else await this.#turn(signal)
+      await this.#turns.take(signal)
       try {
         return await work()
       } finally {
-        this.#next()
+        this.#turns.leave()
       }
     } finally {
       this.#leave(source)
     }
-  }
-
-  #turn(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const enter = (): void => {
-        signal.removeEventListener('abort', leave)
-        resolve()
-      }
-      const leave = (): void => {
-        this.#waiting.delete(enter)
-        reject(signal.reason)
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      this.#waiting.add(enter)
-    })
-  }
-
-  #next(): void {
-    const [enter] = this.#waiting
-    if (enter === undefined) {
-      this.#running--
-      return
-    }
-    this.#waiting.delete(enter)
-    enter()
   }
 
   #leave(source: string): void {

@@ -2,6 +2,7 @@ import type { Clock, Secret } from '@portcullis/core'
 import { isSecurityError, UnavailableError } from '@portcullis/core'
 import type { ConnectionSettings } from './connection.ts'
 import { Connection } from './connection.ts'
+import { Turns } from './turns.ts'
 
 /** As whom the pool searches, and how many connections it keeps. */
 export interface SearcherSettings {
@@ -24,13 +25,14 @@ const refusedForMs = 60_000
 export class SearcherPool {
   readonly #settings: SearcherSettings
   readonly #idle: Connection[] = []
-  readonly #waiting: (() => void)[] = []
-  #used = 0
+  readonly #turns: Turns
   #refusedUntilMs = 0
   #closed = false
 
   constructor(settings: SearcherSettings) {
     this.#settings = settings
+    // Those who wait are bounded by the logins that the store lets in.
+    this.#turns = new Turns(settings.maxConnections)
   }
 
   /**
@@ -38,7 +40,7 @@ export class SearcherPool {
    * what connections throw.
    */
   async use<T>(work: (connection: Connection) => Promise<T>, signal: AbortSignal): Promise<T> {
-    await this.#turn(signal)
+    await this.#turns.take(signal)
     try {
       for (let attempt = 0; ; attempt++) {
         let connection: Connection | undefined
@@ -55,7 +57,7 @@ export class SearcherPool {
         }
       }
     } finally {
-      this.#leave()
+      this.#turns.leave()
     }
   }
 
@@ -63,34 +65,6 @@ export class SearcherPool {
   close(): void {
     this.#closed = true
     this.#dropIdle()
-  }
-
-  /** Waits for a place. Those who wait are bounded by the logins that the store lets in. */
-  async #turn(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted()
-    if (this.#used < this.#settings.maxConnections) {
-      this.#used++
-      return
-    }
-    await new Promise<void>((resolve, reject) => {
-      const enter = (): void => {
-        signal.removeEventListener('abort', leave)
-        resolve()
-      }
-      const leave = (): void => {
-        this.#waiting.splice(this.#waiting.indexOf(enter), 1)
-        reject(signal.reason)
-      }
-      signal.addEventListener('abort', leave, { once: true })
-      this.#waiting.push(enter)
-    })
-  }
-
-  /** Hands the place over to who waits longest, so that nobody who comes now gets in between. */
-  #leave(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#used--
-    else next()
   }
 
   #takeIdle(): Connection | undefined {
@@ -104,7 +78,9 @@ export class SearcherPool {
   async #open(signal: AbortSignal): Promise<Connection> {
     const { connection: settings, dn, password, clock } = this.#settings
     if (this.#closed) throw new UnavailableError('ERR_LDAP_CLOSED', 'The store was closed.')
-    if (clock.now() < this.#refusedUntilMs) throw searcherRefused()
+    const leftMs = this.#refusedUntilMs - clock.now()
+    // More is left than was ever set only where the clock was set back.
+    if (leftMs > 0 && leftMs <= refusedForMs) throw searcherRefused()
     const connection = await Connection.open(settings, signal)
     try {
       const refused = await connection.bind(dn, password)

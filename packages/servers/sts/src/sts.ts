@@ -101,7 +101,11 @@ export async function createSts(options: StsOptions): Promise<Sts> {
         state,
         grants,
         dpopNonceSecret: options.dpopNonceSecret,
-        mayRefresh: async (subject, client) => mayRefresh === undefined || (await mayRefresh({ subject, client })) === true,
+        mayRefresh: async (subject, client) => {
+          // One in plain JavaScript may answer anything.
+          const answer: unknown = mayRefresh === undefined || (await mayRefresh({ subject, client }))
+          return answer === true
+        },
         claimsOf: async (context, token) => claims.of(context, token),
       })
       return engineOf({ service, configuration, grants, secrets, claims, report })
