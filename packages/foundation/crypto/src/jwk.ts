@@ -1,6 +1,7 @@
-import type { JsonWebKey, KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { fromBase64url } from './bytes.ts'
 import { CryptoError } from './errors.ts'
+import type { JsonWebKey } from './key-source.ts'
 import { invalid } from './options.ts'
 
 type Kind = 'public' | 'private' | 'secret'

@@ -1,4 +1,4 @@
-import type { JsonWebKey, KeyObject, X509Certificate } from 'node:crypto'
+import type { JsonWebKeyInput, KeyObject, X509Certificate } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { types } from 'node:util'
 import { CryptoError } from './errors.ts'
@@ -24,6 +24,9 @@ export interface DerSource {
 export interface DerFileSource {
   readonly derFile: string
 }
+
+// By way of JsonWebKeyInput, since the type definitions of Node 26 have no JsonWebKey in node:crypto any more, nor a `kid`.
+export type JsonWebKey = JsonWebKeyInput['key'] & { readonly kid?: string }
 
 /** A JSON Web Key (RFC 7517). Its `alg`, `use` and `key_ops` are not looked at here. */
 export interface JwkSource {

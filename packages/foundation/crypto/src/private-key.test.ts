@@ -241,7 +241,7 @@ describe('JWK', () => {
   test('missing and inherited members, unknown types, several primes', async () => {
     await refusal('ERR_CRYPTO_KEY_MALFORMED', () => parsePrivateKey({ jwk: { ...jwk, crv: undefined as never } }))
     await refusal('ERR_CRYPTO_KEY_WRONG_KIND', () =>
-      parsePrivateKey({ jwk: Object.assign(Object.create({ d: jwk.d }) as JsonWebKey, { ...jwk, d: undefined }) }),
+      parsePrivateKey({ jwk: Object.assign(Object.create({ d: jwk.d }), { ...jwk, d: undefined }) as JsonWebKey }),
     )
     await refusal('ERR_CRYPTO_KEY_UNSUPPORTED', () => parsePrivateKey({ jwk: { ...jwk, kty: 'toString' } }))
     await refusal('ERR_CRYPTO_KEY_UNSUPPORTED', () => parsePrivateKey({ jwk: { ...rsaJwk, oth: [] } as JsonWebKey }))

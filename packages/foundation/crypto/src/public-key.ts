@@ -1,9 +1,9 @@
-import { createPublicKey, X509Certificate, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, X509Certificate, type KeyObject } from 'node:crypto'
 import { derForm } from './der-form.ts'
 import { CryptoError } from './errors.ts'
 import { checkJwk } from './jwk.ts'
 import { checkKey, type KeyOptions } from './key-check.ts'
-import { formOf, isKeyObject, readSourceFile, type InlinePublicKeySource, type PublicKeySource } from './key-source.ts'
+import { formOf, isKeyObject, readSourceFile, type InlinePublicKeySource, type JsonWebKey, type PublicKeySource } from './key-source.ts'
 import { invalid } from './options.ts'
 import { pemBlocks } from './pem.ts'
 

@@ -1,6 +1,6 @@
-import type { JsonWebKey, KeyObject, X509Certificate } from 'node:crypto'
+import type { KeyObject, X509Certificate } from 'node:crypto'
 import { digest, type DigestAlgorithm } from './digest.ts'
-import { isKeyObject } from './key-source.ts'
+import { isKeyObject, type JsonWebKey } from './key-source.ts'
 import { publicJwk, requiredOf } from './jwk.ts'
 
 /**

@@ -1,4 +1,3 @@
-import type { JsonWebKey } from 'node:crypto'
 import {
   checkOptions,
   ConfigurationError,
@@ -13,7 +12,7 @@ import { signatureAlgorithmsOf } from '@portcullis/crypto'
 import type { Algorithm } from './algorithms.ts'
 import { isRefused, type JwtErrorCode, type JwtRefused } from './errors.ts'
 import { fetchDocument, requireHttps, type Fetch } from './fetch-document.ts'
-import { KeyIndex, ofJwk, requireAlgorithms, retire, VerificationKey, type KeySet, type KeySource } from './keys.ts'
+import { KeyIndex, ofJwk, requireAlgorithms, retire, VerificationKey, type JsonWebKey, type KeySet, type KeySource } from './keys.ts'
 import { parseObject } from './strict-json.ts'
 
 /** Where an issuer publishes its keys, and how they are kept. */

@@ -1,4 +1,4 @@
-import { X509Certificate, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { X509Certificate, type KeyObject } from 'node:crypto'
 import { checkOptions, ConfigurationError, isSecret, requireText, Revocation, type Secret } from '@portcullis/core'
 import {
   jwkThumbprint,
@@ -7,6 +7,7 @@ import {
   parseSecretKey,
   type Certificate,
   type InlinePublicKeySource,
+  type JwkSource,
 } from '@portcullis/crypto'
 import { defaultAlgorithms, isAlgorithm, signatureCheck, type Algorithm, type SignatureCheck } from './algorithms.ts'
 import { refuse, type JwtErrorCode, type JwtRefused } from './errors.ts'
@@ -29,6 +30,8 @@ export interface SecretOptions {
   /** Default: HS256. */
   readonly algorithms?: readonly [Algorithm, ...Algorithm[]]
 }
+
+export type JsonWebKey = JwkSource['jwk']
 
 /** A JWK set (RFC 7517 section 5). */
 export interface JsonWebKeySet {

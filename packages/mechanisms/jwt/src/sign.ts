@@ -1,4 +1,4 @@
-import { createPublicKey, randomUUID, type JsonWebKey, type KeyObject } from 'node:crypto'
+import { createPublicKey, randomUUID, type KeyObject } from 'node:crypto'
 import {
   checkOptions,
   ConfigurationError,
@@ -14,7 +14,7 @@ import { defaultAlgorithms, signatureMaker, type Algorithm, type SignatureMaker 
 import { requireGiven } from './claims.ts'
 import { maxTokenLength } from './compact.ts'
 import type { JwtErrorCode } from './errors.ts'
-import { requireAlgorithms, secretKey, type JsonWebKeySet } from './keys.ts'
+import { requireAlgorithms, secretKey, type JsonWebKey, type JsonWebKeySet } from './keys.ts'
 
 /** The key that signs: a private one, or a secret that is shared with whoever verifies. */
 export type SigningKey =
