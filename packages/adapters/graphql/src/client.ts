@@ -7,12 +7,11 @@ import {
   AuthenticationError,
   checkOptions,
   ConfigurationError,
-  isExhausted,
   isSecurityError,
+  otherCredential,
   requireFunction,
   requireNumber,
   requireText,
-  sameCredential,
   UnavailableError,
   type AnySource,
   type BoundSource,
@@ -240,32 +239,27 @@ class EndpointClient implements Client {
   }
 
   async #params(): Promise<{ readonly authorization: string } | undefined> {
-    const refused = this.#refused
-    const supplied = await this.#supply(refused).catch((error: unknown) => {
-      throw isExhausted(error) ? this.#noOther(error) : error
-    })
-    if (supplied === undefined) return undefined
-    if (refused !== undefined && sameCredential(supplied.credential, refused)) throw this.#noOther()
+    if (this.#settings.credentials === undefined) return undefined
+    const none = (cause: unknown): AuthenticationError =>
+      new AuthenticationError<GraphqlErrorCode>('ERR_GRAPHQL_REFUSED', {
+        message: `${this.#settings.url.origin} refused the credential, and the source has no other.`,
+        cause,
+      })
+    const supplied = await otherCredential((request) => this.#supply(request), this.#refused, none)
     this.#presented = supplied.credential
     return presentInBand(supplied.credential)
   }
 
-  #noOther(cause?: unknown): AuthenticationError {
-    return new AuthenticationError<GraphqlErrorCode>('ERR_GRAPHQL_REFUSED', {
-      message: `${this.#settings.url.origin} refused the credential, and the source has no other.`,
-      cause,
-    })
-  }
-
-  async #supply(refused?: Credential): Promise<Supplied | undefined> {
+  async #supply(request: { readonly refused?: Credential } = {}): Promise<Supplied> {
     const { url, credentials } = this.#settings
+    if (credentials === undefined) throw new ConfigurationError('ERR_OPTION_MISSING', 'There is no credential source.')
     // A proof for the request that a WebSocket begins with cannot come in a message; such credentials are refused below.
-    const source = credentials as BoundSource | undefined
-    return source?.({
+    const source = credentials as BoundSource
+    return source({
+      ...request,
       target: { origin: url.origin, secure: true },
       binding: { method: 'GET', uri: `${url.origin}${url.pathname}` },
       signal: this.#closing.signal,
-      ...(refused !== undefined && { refused }),
     })
   }
 
@@ -274,7 +268,7 @@ class EndpointClient implements Client {
     const socket = this.#socket
     try {
       const supplied = await this.#supply()
-      if (supplied === undefined || socket?.readyState !== WebSocket.OPEN) return
+      if (socket?.readyState !== WebSocket.OPEN) return
       this.#presented = supplied.credential
       socket.send(JSON.stringify({ type: 'ping', payload: presentInBand(supplied.credential) }))
     } catch {

@@ -5,7 +5,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect as connectSecure, type TLSSocket } from 'node:tls'
 
-import { everyone, guard, isSecurityError, type AuditEvent, type Guard } from '@portcullis/core'
+import {
+  everyone,
+  guard,
+  isSecurityError,
+  secret,
+  UnavailableError,
+  type AuditEvent,
+  type CredentialSource,
+  type Guard,
+} from '@portcullis/core'
 import { manualClock } from '@portcullis/core/testing'
 import { jwt } from '@portcullis/jwt'
 import { asUser, testIssuer, testPki, type TestIssuer } from '@portcullis/testkit'
@@ -203,6 +212,19 @@ test('nothing is delivered once the clock was set past the expiry, though no tim
   push?.('too late')
   await peer.over
   expect(peer.lines).toEqual(['OK', 'OK', 'NEWS orders "in time"', 'BYE expired'])
+})
+
+test('a refused credential of a source that has no other is a refusal, not an outage', async () => {
+  const port = await listen({})
+  const refusals: unknown[] = []
+  const exhausted = new UnavailableError('ERR_SOURCE_EXHAUSTED', 'There is no other.')
+  const source: CredentialSource = ({ refused }) => {
+    refusals.push(refused)
+    if (refused !== undefined) throw exhausted
+    return { credential: { kind: 'bearer', carrier: 'authorization', token: secret(`${issuer.token().slice(0, -4)}AAAA`) } }
+  }
+  await expect(clientOf(port, source)).rejects.toMatchObject({ code: 'ERR_HELLO_REFUSED', family: 'authentication', cause: exhausted })
+  expect(refusals).toMatchObject([undefined, { kind: 'bearer' }])
 })
 
 test('a connection has one subject: an operation that proves another is refused', async () => {

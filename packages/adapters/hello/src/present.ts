@@ -2,7 +2,7 @@ import {
   AuthenticationError,
   ConfigurationError,
   formatAuthorization,
-  sameCredential,
+  otherCredential,
   type Credential,
   type CredentialSource,
   type Target,
@@ -34,8 +34,14 @@ export async function heed(exchange: (line: string) => Promise<Answer>, source: 
   const answer = await exchange(present(first.credential))
   // Any other refusal says that something else is wrong, and a new credential would not help.
   if (answer.refused !== 'credential-refused') return answer
-  const second = await source({ target, refused: first.credential })
-  if (sameCredential(first.credential, second.credential))
-    throw new AuthenticationError<HelloErrorCode>('ERR_HELLO_REFUSED', 'The listener refused the credential, and the source has no other.')
+  const second = await otherCredential(
+    (request) => source({ ...request, target }),
+    first.credential,
+    (cause) =>
+      new AuthenticationError<HelloErrorCode>('ERR_HELLO_REFUSED', {
+        message: 'The listener refused the credential, and the source has no other.',
+        cause,
+      }),
+  )
   return exchange(present(second.credential))
 }

@@ -7,11 +7,10 @@ import {
   BoundedCache,
   checkOptions,
   ConfigurationError,
-  isExhausted,
+  otherCredential,
   requireFunction,
   requireNumber,
   requireText,
-  sameCredential,
   UnavailableError,
   type AnySource,
   type BoundSource,
@@ -255,35 +254,31 @@ class Call {
 
   /** One request with its credential; repeated once with another where that promises something. */
   async #authenticated(url: URL, method: string, presents: boolean): Promise<Response> {
-    const first = presents ? await this.#supply(url, method, undefined) : undefined
+    const first = presents ? (await this.#supply(url, method)).credential : undefined
     const response = await this.#send(url, method, first)
     const nonce = first?.kind === 'dpop' ? response.headers.get('dpop-nonce') : null
     if (nonce !== null) this.#settings.nonces.set(url.origin, nonce, Number.POSITIVE_INFINITY)
     if (first === undefined || this.#content instanceof Readable || heed(response.status, response.headers) !== 'refused') return response
-    const second = await this.#supply(url, method, first).catch((error: unknown) => {
-      if (isExhausted(error)) return first
-      throw error
-    })
-    if (sameCredential(first, second)) return response
+    const second = await otherCredential((request) => this.#supply(url, method, request), first)
+    if (second === undefined) return response
     await response.body?.cancel()
-    return this.#send(url, method, second)
+    return this.#send(url, method, second.credential)
   }
 
-  async #supply(url: URL, method: string, refused: Credential | undefined): Promise<Credential> {
+  async #supply(url: URL, method: string, request: { readonly refused?: Credential } = {}): Promise<Supplied> {
     const { credentials, nonces } = this.#settings
     const nonce = nonces.get(url.origin)
     if (credentials === undefined) throw new ConfigurationError('ERR_OPTION_MISSING', 'There is no credential source.')
-    const request = {
+    const whole = {
+      ...request,
       target: { origin: url.origin, secure: this.#line.secure },
       binding: { method, uri: url.origin + url.pathname },
       signal: this.#signal,
-      ...(refused !== undefined && { refused }),
       ...(nonce !== undefined && { nonce }),
       ...(this.#onBehalfOf !== undefined && { onBehalfOf: this.#onBehalfOf }),
     }
     // A delegated source's client cannot be called without a caller; in plain JavaScript the source itself refuses.
-    const supplied: Supplied = await credentials(request as Parameters<AnySource>[0])
-    return supplied.credential
+    return credentials(whole as Parameters<AnySource>[0])
   }
 
   #send(url: URL, method: string, credential: Credential | undefined): Promise<Response> {

@@ -1,4 +1,5 @@
 import {
+  backoffMs,
   checkOptions,
   ConfigurationError,
   requireFunction,
@@ -43,7 +44,7 @@ export interface ConnectOptions {
   readonly credentials?: BoundSource
   /** Called for each message: text as a string, binary as a buffer. */
   readonly onMessage: (message: string | Buffer) => void
-  /** Called after each connection was opened, the first too: the place for what subscribes. */
+  /** Called after each connection was opened, the first too: the place for what subscribes. If it throws, the connection is closed for good: {@link connect} rejects with that, and later `ended` has it as the cause of `ERR_WEBSOCKET_HANDLER_FAILED`. */
   readonly onOpen?: (client: WebSocketClient) => void
   /** The name to ask the server for and to find in its certificate, where it is not the URL's host. */
   readonly serverName?: string
@@ -179,10 +180,14 @@ class Client implements WebSocketClient {
   }
 
   async begin(): Promise<void> {
-    try {
-      this.#take(await open(this.#parts.settings, this.#stop.signal))
-    } catch (error) {
+    const connection = await open(this.#parts.settings, this.#stop.signal).catch((error: unknown) => {
       this.#parts.release()
+      throw error
+    })
+    try {
+      this.#take(connection)
+    } catch (error) {
+      await this.close()
       throw error
     }
   }
@@ -302,16 +307,23 @@ class Client implements WebSocketClient {
     const { settings, random } = this.#parts
     let error = why
     while (this.#attempts < maxAttempts) {
-      const longest = Math.min(maxMs, initialMs * 2 ** Math.min(this.#attempts++, 30))
       const asked = error instanceof UnavailableError ? (error.retryAfterMs ?? 0) : 0
-      await this.#wait(Math.min(maxMs, Math.max(asked, longest * (0.5 + random() / 2))))
+      await this.#wait(Math.min(maxMs, Math.max(asked, backoffMs(this.#attempts++, initialMs, maxMs, random))))
       if (this.#stop.signal.aborted) return this.#finish(undefined)
+      let connection: Connection
       try {
-        return this.#take(await open(settings, this.#stop.signal, refused?.credential))
+        connection = await open(settings, this.#stop.signal, refused?.credential)
       } catch (cause) {
         if (this.#stop.signal.aborted) return this.#finish(undefined)
         error = isSecurityError(cause) ? cause : this.#sourceFailed(cause)
         if (error.family !== 'unavailable') break
+        continue
+      }
+      try {
+        return this.#take(connection)
+      } catch (cause) {
+        connection.socket.close(1000)
+        return this.#finish(this.#openFailed(cause))
       }
     }
     this.#finish(error)
@@ -342,6 +354,10 @@ class Client implements WebSocketClient {
       message: `The source has no credential for ${this.#parts.settings.origin}.`,
       cause,
     })
+  }
+
+  #openFailed(cause: unknown): UnavailableError {
+    return new UnavailableError<WebSocketErrorCode>('ERR_WEBSOCKET_HANDLER_FAILED', { message: 'onOpen threw.', cause })
   }
 
   #closedError(cause?: unknown): UnavailableError {

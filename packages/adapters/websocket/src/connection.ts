@@ -1,8 +1,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import {
   AuthenticationError,
-  isExhausted,
-  sameCredential,
+  otherCredential,
   UnavailableError,
   type BoundSource,
   type Clock,
@@ -41,16 +40,29 @@ export interface Connection {
 // As the listener's: a peer that does not answer a close is cut.
 const closingMs = 1_000
 
-/** Asks the source for a credential for this listener; `refused` names the one that was not accepted. */
+/**
+ * Asks the source for a credential for this listener; `refused` names the one that was not accepted. A source that has no
+ * other is no outage: what it lacks, waiting does not bring.
+ */
 export async function supply(settings: ConnectionSettings, signal: AbortSignal, refused?: Credential): Promise<Supplied | undefined> {
   const { credentials, origin, url } = settings
-  return credentials?.({
-    target: { origin, secure: true },
-    // RFC 9449 section 4.2: what a proof names is the request, which is HTTP's.
-    binding: { method: 'GET', uri: `${origin}${url.pathname}` },
-    signal,
-    ...(refused !== undefined && { refused }),
-  })
+  if (credentials === undefined) return undefined
+  return otherCredential(
+    (request) =>
+      credentials({
+        ...request,
+        target: { origin, secure: true },
+        // RFC 9449 section 4.2: what a proof names is the request, which is HTTP's.
+        binding: { method: 'GET', uri: `${origin}${url.pathname}` },
+        signal,
+      }),
+    refused,
+    (cause) =>
+      new AuthenticationError<WebSocketErrorCode>('ERR_WEBSOCKET_REFUSED', {
+        message: `${origin} refused the credential, and the source has no other.`,
+        cause,
+      }),
+  )
 }
 
 /**
@@ -58,30 +70,14 @@ export async function supply(settings: ConnectionSettings, signal: AbortSignal, 
  * asked once more; the same one is never sent twice.
  */
 export async function open(settings: ConnectionSettings, signal: AbortSignal, refused?: Credential): Promise<Connection> {
-  const first = await supplyOther(settings, signal, refused)
+  const first = await supply(settings, signal, refused)
   const answer = await handshake(settings, signal, first)
   if ('socket' in answer) return answer
   if (first === undefined || !heed(answer)) throw handshakeError(settings.origin, answer)
-  const second = await supplyOther(settings, signal, first.credential)
+  const second = await supply(settings, signal, first.credential)
   const last = await handshake(settings, signal, second)
   if ('socket' in last) return last
   throw handshakeError(settings.origin, last)
-}
-
-/** As {@link supply}. A source that has nothing but what was refused is no outage: what it lacks, waiting does not bring. */
-async function supplyOther(settings: ConnectionSettings, signal: AbortSignal, refused?: Credential): Promise<Supplied | undefined> {
-  let cause: unknown
-  try {
-    const supplied = await supply(settings, signal, refused)
-    if (supplied === undefined || refused === undefined || !sameCredential(supplied.credential, refused)) return supplied
-  } catch (error) {
-    if (!isExhausted(error)) throw error
-    cause = error
-  }
-  throw new AuthenticationError<WebSocketErrorCode>('ERR_WEBSOCKET_REFUSED', {
-    message: `${settings.origin} refused the credential, and the source has no other.`,
-    cause,
-  })
 }
 
 async function handshake(settings: ConnectionSettings, signal: AbortSignal, supplied: Supplied | undefined): Promise<Connection | Refused> {

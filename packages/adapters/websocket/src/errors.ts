@@ -10,7 +10,8 @@ export const websocketErrorCodes = {
   ERR_WEBSOCKET_FRAME:
     'A session frame that cannot be read or comes out of turn, or something else before a first message has proven the peer; the connection is closed with 1008.',
   ERR_WEBSOCKET_UNREAD: 'The peer has not read what was sent to it and more is to be sent; the connection is cut.',
-  ERR_WEBSOCKET_HANDLER_FAILED: 'A handler, or a listener of a message, threw; the connection is closed with 1011.',
+  ERR_WEBSOCKET_HANDLER_FAILED:
+    'A handler, or a listener of a message, threw, and the connection is closed with 1011; or the `onOpen` of a client did, which closes with 1000.',
   ERR_WEBSOCKET_REFUSED: 'The listener did not accept who the client is, and its source has no other credential.',
   ERR_WEBSOCKET_FORBIDDEN: 'The listener does not let this client connect, or ended its connection for good.',
   ERR_WEBSOCKET_UNAVAILABLE: 'The listener cannot be reached, does not speak WebSocket there, or cannot judge at the moment.',

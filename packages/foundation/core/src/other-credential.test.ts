@@ -5,15 +5,15 @@ const token = (text: string): Credential => ({ kind: 'bearer', carrier: 'authori
 
 describe('otherCredential', () => {
   it('tells which one was refused and gives the other', async () => {
-    const asked: (Credential | undefined)[] = []
-    const ask = (refused?: Credential): Supplied => {
-      asked.push(refused)
+    const asked: unknown[] = []
+    const ask = (request: { readonly refused?: Credential }): Supplied => {
+      asked.push(request)
       return { credential: token('b') }
     }
     const refused = token('a')
     expect(await otherCredential(ask, refused)).toEqual({ credential: token('b') })
     expect(await otherCredential(ask, undefined)).toEqual({ credential: token('b') })
-    expect(asked).toEqual([refused, undefined])
+    expect(asked).toEqual([{ refused }, {}])
   })
 
   it('is nothing where the source yields the same again', async () => {

@@ -1,8 +1,8 @@
 import type { Credential } from './credential.ts'
 import { isExhausted, sameCredential } from './credential-sources.ts'
-import type { Supplied } from './source.ts'
+import type { SourceRequest, Supplied } from './source.ts'
 
-type Ask = (refused?: Credential) => Supplied | Promise<Supplied>
+type Ask = (request: Pick<SourceRequest, 'refused'>) => Supplied | Promise<Supplied>
 
 /**
  * Asks a source for another credential than the one that a peer has refused, so that none is presented twice; where none
@@ -19,7 +19,7 @@ export async function otherCredential(
 ): Promise<Supplied | undefined> {
   let cause: unknown
   try {
-    const supplied = await ask(refused)
+    const supplied = await ask(refused === undefined ? {} : { refused })
     if (refused === undefined || !sameCredential(supplied.credential, refused)) return supplied
   } catch (error) {
     if (!isExhausted(error)) throw error
