@@ -204,6 +204,39 @@ describe('a connection', () => {
     expect(error).toMatchObject({ code: 'ERR_NATS_CREDENTIAL_REFUSED' })
   })
 
+  it('asks a source that has nothing newer again and again, and not without a pause', async () => {
+    let asked = 0
+    const expiresAt = new Date(Date.now() + 300)
+    const source: CredentialSource = () => {
+      asked++
+      return { credential: { kind: 'basic', carrier: 'connect', username: 'user', password: secret('password') }, expiresAt }
+    }
+    const connection = await (await scene.open({ credentials: source })).open()
+    await wait(2_600)
+    expect(asked).toBeGreaterThanOrEqual(3)
+    expect(asked).toBeLessThanOrEqual(4)
+    await connection.close()
+  })
+
+  it('takes a source that is slow after a refusal for an outage, and sends what was refused no second time meanwhile', async () => {
+    await using own = new Scene(await startNats())
+    const refusals = (): number => own.server.log().split('authentication error').length - 1
+    let slow = false
+    const source: CredentialSource = async ({ refused }) => {
+      if (refused !== undefined) {
+        slow = true
+        await wait(3_000)
+      }
+      const password = secret(refused === undefined ? 'password' : 'second')
+      return { credential: { kind: 'basic', carrier: 'connect', username: 'user', password }, expiresAt: new Date(Date.now() + 900) }
+    }
+    const connection = await (await own.open({ credentials: source })).open()
+    await own.server.reload('authorization { users = [ { user: user, password: second } ] }')
+    expect(await connection.closed()).toMatchObject({ code: 'ERR_NATS_RENEWAL', family: 'unavailable' })
+    expect(slow).toBe(true)
+    expect(refusals()).toBeLessThanOrEqual(1)
+  })
+
   it('ends when the server no longer takes its certificate', async () => {
     await using own = new Scene(await startNats({ clientCertificate: 'verify' }))
     const good = own.server.pki.issue({ name: 'alice' })

@@ -36,6 +36,8 @@ export interface Opening {
 const earliestShare = 0.7
 const spreadShare = 0.2
 const retryMs = 1_000
+// A source whose clock is another's may yield what is nearly over, again and again; no life is shorter in earnest.
+const soonestRenewalMs = 250
 // After a refusal the source has this long to yield another credential before the next connection is tried.
 const afterRefusalMs = 1_000
 // New certificates are used within this time, and not by all connections at once.
@@ -48,7 +50,7 @@ export async function openConnection(opening: Opening): Promise<NatsConnection> 
   const { source, target } = opening
   const live = new Live(opening)
   if (source === undefined) return await live.connect()
-  await live.replace(await source({ target }))
+  live.replace(await source({ target }))
   try {
     return await live.connect()
   } catch (error) {
@@ -107,15 +109,22 @@ class Live {
     }
     this.#connection = connection
     this.#attempt = 0
+    this.#plan(soonestRenewalMs)
     void this.#watch(connection)
     return connection
   }
 
-  async replace(supplied: Supplied): Promise<void> {
+  replace(supplied: Supplied): void {
+    const same = this.#holds(supplied)
     this.#supplied = supplied
     this.#refused = undefined
     this.#why = undefined
-    this.#plan()
+    // A source that has nothing newer is asked again, and not without a pause.
+    this.#plan(same ? retryMs : soonestRenewalMs)
+  }
+
+  #holds({ credential }: Supplied): boolean {
+    return this.#supplied !== undefined && sameCredential(credential, this.#supplied.credential)
   }
 
   /** After a refusal: another credential, or the refusal. */
@@ -130,37 +139,38 @@ class Live {
       throw isExhausted(error) ? refusal : error
     }
     if (sameCredential(next.credential, refused.credential)) throw refusal
-    await this.replace(next)
+    this.replace(next)
   }
 
   #authenticate(nonce: string | undefined): ReturnType<typeof present> {
     if (this.#supplied === undefined) throw codedAs('ERR_NATS_CREDENTIAL', undefined)
-    // What this throws ends the connection; it is opened anew by whoever uses it, if that is worth while.
-    if (this.#refused === this.#supplied) throw this.#why ?? codedAs('ERR_NATS_CREDENTIAL_REFUSED', undefined)
+    // What this throws ends the connection; it is opened anew by whoever uses it, if that is worth while. That a source is
+    // slow is no refusal.
+    if (this.#refused === this.#supplied)
+      throw this.#why ?? codedAs(this.#fetching ? 'ERR_NATS_RENEWAL' : 'ERR_NATS_CREDENTIAL_REFUSED', undefined)
     return present(this.#supplied.credential, nonce)
   }
 
-  #plan(): void {
+  #plan(soonestMs: number): void {
     const { clock } = this.#opening
     const expiresAt = this.#supplied?.expiresAt
     this.#timers.renewal?.cancel()
-    if (expiresAt === undefined || this.#connection?.isClosed() === true) return
-    const leftMs = Math.max(0, expiresAt.getTime() - clock.now())
-    this.#timers = {
-      ...this.#timers,
-      renewal: clock.schedule(leftMs * (earliestShare + Math.random() * spreadShare), () => void this.#renew()),
-    }
+    // Before there is a connection there is nothing to renew.
+    if (expiresAt === undefined || this.#connection === undefined || this.#connection.isClosed()) return
+    const inMs = (expiresAt.getTime() - clock.now()) * (earliestShare + Math.random() * spreadShare)
+    this.#timers = { ...this.#timers, renewal: clock.schedule(Math.max(soonestMs, inMs), () => void this.#renew()) }
   }
 
   async #renew(): Promise<void> {
     const { source, target, clock, onWarning } = this.#opening
     const connection = this.#connection
-    if (source === undefined || connection === undefined || connection.isClosed()) return
+    // After a refusal another credential is on its way already, and this one must not come back.
+    if (source === undefined || connection === undefined || connection.isClosed() || this.#refused !== undefined) return
     try {
       const next = await source({ target })
-      if (connection.isClosed()) return
-      const changed = this.#supplied === undefined || !sameCredential(next.credential, this.#supplied.credential)
-      await this.replace(next)
+      if (connection.isClosed() || this.#refused !== undefined) return
+      const changed = !this.#holds(next)
+      this.replace(next)
       if (changed) await this.#reconnect()
     } catch (error) {
       if (connection.isClosed()) return

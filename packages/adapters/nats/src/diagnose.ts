@@ -48,7 +48,7 @@ function meaningOf({ name, code, message }: Evidence): NatsErrorCode | undefined
     const failure = tlsFailureOf(code)
     return failure && tlsCodes[failure]
   }
-  // The server was too busy to judge, or its auth callout did not answer; the library has one class for this and a refusal.
+  // What was presented came too late for the server; the library has one class for this and a refusal.
   if (/authentication timeout/i.test(text)) return 'ERR_NATS_UNAVAILABLE'
   // The library has one class for all of these and a sentence for each.
   if (text.includes("does not support 'tls'")) return 'ERR_NATS_TLS_REQUIRED'
