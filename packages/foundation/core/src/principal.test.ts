@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { inspect } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { principal } from './fixtures.test-support.ts'
 import { isPrincipal, isSecurityError, Revocation, sameSubject, secret, Secret, vouchForPrincipal } from './index.ts'
 import { withFactors } from './principal.ts'
@@ -19,6 +19,16 @@ describe('a principal', () => {
       'x',
     ])
       expect(isPrincipal(other)).toBe(false)
+  })
+
+  it('is known to another copy of this package, and theirs to us', async () => {
+    vi.resetModules()
+    const other = await import('./index.ts')
+    const theirs = other.vouchForPrincipal({ issuer: 'i', subject: 's' })
+    expect(other.isPrincipal).not.toBe(isPrincipal)
+    expect(isPrincipal(theirs)).toBe(true)
+    expect(other.isPrincipal(principal())).toBe(true)
+    expect(isPrincipal({ ...theirs })).toBe(false)
   })
 
   it('does not change: fields, scopes, claims, dates', () => {

@@ -182,6 +182,56 @@ describe('what is remembered', () => {
   })
 })
 
+describe('a verified token in hand', () => {
+  const verified = async (options: object, text = token()) => {
+    const clock = newClock()
+    const result = await createVerifier({ ...row, clock, ...options }).verify(text)
+    if ('refused' in result) throw new Error(result.refused)
+    return { clock, result, stands: () => result.stands(clock.now()) }
+  }
+
+  it('stands in its time, and not before or after', async () => {
+    const { clock, stands } = await verified({}, token({ nbf: newClock().now() / 1000 }))
+    expect(stands()).toBe(true)
+    clock.step(clock.now() - 1)
+    expect(stands()).toBe(false)
+    clock.step(clock.now() + 300_000)
+    expect(stands()).toBe(true)
+    clock.advance(1)
+    expect(stands()).toBe(false)
+  })
+
+  it('falls with its key, and with what was handed out with it', async () => {
+    const keys = keySet({ publicKey: rsa.publicKey })
+    const byKey = await verified({ keys })
+    expect(byKey.stands()).toBe(true)
+    keys.replace({ publicKey: otherRsa.publicKey })
+    expect(byKey.stands()).toBe(false)
+    const revocation = new Revocation()
+    const byList = await verified({ revocations: { isRevoked: () => false, handlesOf: () => [revocation] } })
+    expect(byList.stands()).toBe(true)
+    revocation.revoke('lost')
+    expect(byList.stands()).toBe(false)
+  })
+
+  it('falls when its set of keys is too old to be used', async () => {
+    const set = keySet({ publicKey: rsa.publicKey })
+    let usableUntilMs = Number.POSITIVE_INFINITY
+    const source = {
+      get usableUntilMs() {
+        return usableUntilMs
+      },
+      refreshAtMs: Number.POSITIVE_INFINITY,
+      refresh: () => undefined,
+    }
+    const key = new VerificationKey({ key: rsa.publicKey, keyId: undefined, algorithms: ['RS256'], source })
+    const { clock, stands } = await verified({ keys: { ...set, find: () => key } })
+    expect(stands()).toBe(true)
+    usableUntilMs = clock.now()
+    expect(stands()).toBe(false)
+  })
+})
+
 describe('a cache', () => {
   const key = new VerificationKey({ key: rsa.publicKey, keyId: undefined, algorithms: ['RS256'] })
   const entry = (value: number): Acceptance<number> => ({

@@ -72,12 +72,30 @@ export class VerifiedJwt<C extends JwtClaims = JwtClaims> {
   readonly revocations: readonly Revocation[]
   /** When it is no longer accepted, in milliseconds, the clock tolerance included; `Infinity` for one that never expires. */
   readonly acceptedUntilMs: number
+  readonly #fromMs: number
+  readonly #key: VerificationKey
 
-  constructor(header: JwtHeader, claims: C, revocations: readonly Revocation[], untilMs: number) {
+  constructor(
+    header: JwtHeader,
+    claims: C,
+    revocations: readonly Revocation[],
+    time: { readonly fromMs: number; readonly untilMs: number },
+    key: VerificationKey,
+  ) {
     this.header = header
     this.claims = claims
     this.revocations = revocations
-    this.acceptedUntilMs = untilMs
+    this.acceptedUntilMs = time.untilMs
+    this.#fromMs = time.fromMs
+    this.#key = key
+  }
+
+  /**
+   * Whether it would still be accepted: in its time, its key in a set that is fresh enough, nothing revoked that was
+   * handed out with it. For who remembers what was verified. A `revocations` option without handles is not asked again.
+   */
+  stands(nowMs: number): boolean {
+    return nowMs >= this.#fromMs && nowMs < this.acceptedUntilMs && this.#key.isCurrent(nowMs) && !isAnyRevoked(this.revocations)
   }
 
   get algorithm(): Algorithm {
@@ -277,19 +295,17 @@ export class TokenJudge<C extends JwtClaims, T> {
     if (isRefused(typed)) return typed
     // Before the question, so that no revocation falls between the two.
     const revocations = this.#revocations?.handlesOf(claims)
+    const fromMs = Math.max(acceptedFromMs(row, claims), key.notBeforeMs)
     const untilMs = Math.min(acceptedUntilMs(row, claims), key.notAfterMs)
-    const value = this.#derive(
-      new VerifiedJwt(header, typed, revocations === undefined ? [key.revocation] : [key.revocation, ...revocations], untilMs),
-      row,
-      claims,
-    )
+    const ends = revocations === undefined ? [key.revocation] : [key.revocation, ...revocations]
+    const value = this.#derive(new VerifiedJwt(header, typed, ends, { fromMs, untilMs }, key), row, claims)
     if (isRefused(value)) return value
     const entry: Acceptance<T> = {
       value,
       claims,
       key,
       revocations,
-      fromMs: Math.max(acceptedFromMs(row, claims), key.notBeforeMs),
+      fromMs,
       untilMs,
       used: false,
     }

@@ -60,3 +60,21 @@ export function headersDigest({ message }: RequestBinding, names: readonly strin
   }
   return digest('sha256', text, 'base64url')
 }
+
+/**
+ * What a message of a batch or session says of itself, as text that stands in a header as it is: JSON in printable
+ * ASCII, without the marks that part an envelope. What is anything else is escaped.
+ */
+export function writeClaims(claims: Readonly<Record<string, unknown>>): string {
+  return JSON.stringify(claims).replace(/[^\x21-\x7d]|\^/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+}
+
+/** The reverse of {@link writeClaims}; `undefined` for what is no JSON object. */
+export function readClaims(text: string): Record<string, unknown> | undefined {
+  try {
+    const claims: unknown = JSON.parse(text)
+    return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? (claims as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,4 +1,4 @@
-import { BoundedCache, type Clock } from '@portcullis/core'
+import { BoundedCache, checkOptions, type Clock } from '@portcullis/core'
 
 /**
  * Where a message was seen before. `first`: nowhere. `again`: at this very position, so it is a redelivery. `elsewhere`:
@@ -29,6 +29,7 @@ export interface MessageMemoryOptions {
  * work, partitions keep a message with one consumer only until they move; use a shared memory there.
  */
 export function messageMemory(options: MessageMemoryOptions = {}): MessageMemory {
+  checkOptions<MessageMemoryOptions>('messageMemory', options, { maxEntries: true, clock: true })
   const { maxEntries = 1_000_000, clock } = options
   const seen = new BoundedCache<string, string>({ maxEntries, ...(clock !== undefined && { clock }) })
   return {

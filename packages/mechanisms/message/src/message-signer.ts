@@ -12,9 +12,9 @@ import {
   type RequestBinding,
   type Timer,
 } from '@portcullis/core'
-import { hmac } from '@portcullis/crypto'
 import { createSigner, type JwtSigner, type SigningKey } from '@portcullis/jwt'
-import { batchType, claimsOf, envelopeType, sessionType } from './envelope.ts'
+import { batchType, claimsOf, envelopeType, sessionType, writeClaims } from './envelope.ts'
+import type { Mac } from './mac.ts'
 import { maxBatch, merkleTree } from './merkle.ts'
 import { groupKeyId, publicText, requireX25519, sessionKey } from './session-key.ts'
 
@@ -137,7 +137,7 @@ function batchSealer(
   }
   return (own) => {
     const result = Promise.withResolvers<string>()
-    waiting.push({ leaf: encode(own), result })
+    waiting.push({ leaf: writeClaims(own), result })
     if (waiting.length >= maxMessages) flush()
     else timer ??= clock.schedule(maxDelayMs, flush)
     return result.promise
@@ -167,7 +167,7 @@ function sessionSealer(
   const group = requireX25519('profile.session.groupKey', options.groupKey, 'public')
   const epochMs = requireNumber('profile.session.epochMs', options.epochMs ?? longestEpochMs, { min: 1_000, max: longestEpochMs })
   const signer = createSigner({ key, typ: sessionType })
-  let epoch: { readonly fromMs: number; readonly handshake: Promise<string>; readonly key: KeyObject } | undefined
+  let epoch: { readonly fromMs: number; readonly handshake: Promise<string>; readonly key: Mac } | undefined
   const begin = (now: number): NonNullable<typeof epoch> => {
     const { privateKey, publicKey } = generateKeyPairSync('x25519')
     const id = randomUUID()
@@ -181,12 +181,8 @@ function sessionSealer(
     const now = clock.now()
     // A clock that was set back begins a new epoch, too: the old one has not begun yet by it.
     if (epoch === undefined || now >= epoch.fromMs + epochMs || now < epoch.fromMs) epoch = begin(now)
-    const claims = encode({ iat: now / 1_000, ...own })
-    const tag = hmac('sha256', epoch.key, claims).toString('base64url')
+    const claims = writeClaims({ iat: now / 1_000, ...own })
+    const tag = epoch.key.tag(claims)
     return `${await epoch.handshake}^${claims}^${tag}`
   }
-}
-
-function encode(claims: Own): string {
-  return Buffer.from(JSON.stringify(claims), 'utf8').toString('base64url')
 }

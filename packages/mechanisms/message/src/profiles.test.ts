@@ -1,11 +1,11 @@
-import { createHash, generateKeyPairSync } from 'node:crypto'
+import { createHash, createHmac, diffieHellman, generateKeyPairSync, hkdfSync, type KeyObject } from 'node:crypto'
 import { guard, messageBinding, type AccessRequest, type MessageInit } from '@portcullis/core'
 import { manualClock } from '@portcullis/core/testing'
-import { createSigner } from '@portcullis/jwt'
-import fc from 'fast-check'
+import { createSigner, keySet, type KeySet, type LocalKeys } from '@portcullis/jwt'
 import { describe, expect, it } from 'vitest'
 import { batchType, messageSigner, sessionType, signedMessages, type MessageSignerOptions, type SignedMessagesOptions } from './index.ts'
-import { maxBatch, merkleTree, rootOf } from './merkle.ts'
+import { maxBatch, merkleTree } from './merkle.ts'
+import { maxRemembered } from './signed-once.ts'
 
 const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
 const mallory = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -58,41 +58,6 @@ function requestOf(envelope: string, message: MessageInit): AccessRequest {
   }
 }
 
-describe('Merkle trees', () => {
-  it('give every leaf one proof, of any number of leaves', () => {
-    fc.assert(
-      fc.property(fc.array(fc.base64String({ minLength: 1, maxLength: 20 }), { minLength: 1, maxLength: maxBatch }), (leaves) => {
-        const { root, paths } = merkleTree(leaves)
-        leaves.forEach((leaf, at) => {
-          const path = paths[at] ?? ''
-          expect(rootOf(leaf, at, leaves.length, path)).toBe(root)
-          expect(rootOf(`${leaf}x`, at, leaves.length, path)).not.toBe(root)
-          expect(rootOf(leaf, at, leaves.length, `${path}AAAA`)).not.toBe(root)
-          if (path !== '') expect(rootOf(leaf, at, leaves.length, path.slice(0, -43))).not.toBe(root)
-        })
-      }),
-      { numRuns: 100 },
-    )
-  })
-
-  it('do not take an inner node for a leaf, a place that is none, or more leaves than a batch has', () => {
-    const { root, paths } = merkleTree(['a', 'b', 'c', 'd'])
-    const hash = (text: string): string => createHash('sha256').update(text, 'latin1').digest().toString('latin1')
-    const inner = `${hash('\u0000a')}${hash('\u0000b')}`
-    expect(rootOf(inner, 0, 2, (paths[2] ?? '').slice(43))).not.toBe(root)
-    for (const [index, count] of [
-      [4, 4],
-      [-1, 4],
-      [0.5, 4],
-      [Number.NaN, 4],
-      [0, 0],
-      [0, 65],
-      [0, Number.NaN],
-    ] as const)
-      expect(rootOf('a', index, count, paths[0] ?? '')).toBe(undefined)
-  })
-})
-
 describe('batches', () => {
   it('sign many messages at once, each of which is proven by itself', async () => {
     const { produce, consume } = setUp({ profile: { batch: {} } })
@@ -118,9 +83,7 @@ describe('batches', () => {
     const [first = '', second = ''] = await Promise.all([0, 1, 2, 3].map((at) => produce(messageOf(at))))
     const [token, leaf, index, path] = first.split('~')
     const [, otherLeaf, , otherPath] = second.split('~')
-    const forged = Buffer.from(
-      JSON.stringify({ ...JSON.parse(Buffer.from(leaf ?? '', 'base64url').toString()), dst: 'kafka:refunds' }),
-    ).toString('base64url')
+    const forged = JSON.stringify({ ...JSON.parse(leaf ?? ''), dst: 'kafka:refunds' })
     const cases: [string, MessageInit, string][] = [
       [first, messageOf(1), 'ERR_MESSAGE_PAYLOAD'],
       [`${token}~${forged}~${index}~${path}`, { ...messageOf(0), address: 'kafka:refunds' }, 'ERR_MESSAGE_BATCH'],
@@ -139,17 +102,15 @@ describe('batches', () => {
   it('name the signer in the signature, whatever a leaf says', async () => {
     const signer = createSigner({ key: { privateKey }, typ: batchType })
     const { clock, consume } = setUp({})
-    const leaf = Buffer.from(
-      JSON.stringify({
-        jti: '1',
-        iss: 'urn:other',
-        sub: 'root',
-        aud: 'elsewhere',
-        dst: 'kafka:orders',
-        dig: createHash('sha256').update('order 0').digest('base64url'),
-        kdg: createHash('sha256').update(Buffer.from('k0').toString('base64url')).digest('base64url'),
-      }),
-    ).toString('base64url')
+    const leaf = JSON.stringify({
+      jti: '1',
+      iss: 'urn:other',
+      sub: 'root',
+      aud: 'elsewhere',
+      dst: 'kafka:orders',
+      dig: createHash('sha256').update('order 0').digest('base64url'),
+      kdg: createHash('sha256').update(Buffer.from('k0').toString('base64url')).digest('base64url'),
+    })
     const { root } = merkleTree([leaf])
     const token = await signer.sign({ iss: 'urn:shop', aud: 'warehouse', iat: clock.now() / 1_000, root, n: 1 })
     expect(await consume(`${token}~${leaf}~0~`, messageOf(0))).toMatchObject({
@@ -166,6 +127,128 @@ describe('batches', () => {
     expect(await consume(first, { ...messageOf(0), position: 'orders/0/9' })).toMatchObject({ code: 'ERR_MESSAGE_REPLAYED' })
   })
 })
+
+/** Keys, with how often a signature was verified by them. */
+function countedKeys(keys: LocalKeys = { publicKey }) {
+  const set = keySet(keys)
+  const counted = { verified: 0, replace: set.replace.bind(set) }
+  const find: KeySet['find'] = (keyId, algorithm) => {
+    counted.verified++
+    return set.find(keyId, algorithm)
+  }
+  return Object.assign(counted, { signers: [{ issuer: 'urn:shop', keys: { find } }] as const })
+}
+
+describe.each<[string, Partial<MessageSignerOptions>, Partial<MessageSignerOptions>, Partial<SignedMessagesOptions>]>([
+  ['batches', { profile: { batch: {} } }, { profile: { batch: { maxMessages: 1 } } }, {}],
+  ['sessions', { profile: { session: { groupKey: group.publicKey } } }, {}, { sessions: { groupKey: group.privateKey } }],
+])('one signature for many: %s', (_, producer, alone, consumer) => {
+  const messages = Array.from({ length: maxBatch }, (__, at) => messageOf(at))
+
+  it.each([undefined, 'eventLoop' as const])('is verified once, on %s', async (verifyOn) => {
+    const keys = countedKeys()
+    const { produce, consume } = setUp(producer, { ...consumer, signers: keys.signers, ...(verifyOn && { verifyOn }) })
+    const envelopes = await Promise.all(messages.map(produce))
+    const decisions = await Promise.all(envelopes.map(async (envelope, at) => consume(envelope, messageOf(at))))
+    expect(decisions.every(({ outcome }) => outcome === 'allow')).toBe(true)
+    expect(keys.verified).toBe(1)
+    // Remembered, so that nothing is awaited.
+    expect(consume(envelopes[0] ?? '', messageOf(0))).not.toBeInstanceOf(Promise)
+  })
+
+  it('counts no longer once its key has left the set', async () => {
+    const keys = countedKeys()
+    const { produce, consume } = setUp(producer, { ...consumer, signers: keys.signers })
+    const [first = '', second = ''] = await Promise.all(messages.map(produce))
+    expect(await consume(first, messageOf(0))).toMatchObject({ outcome: 'allow' })
+    keys.replace({ publicKey: mallory.publicKey })
+    expect(await consume(second, messageOf(1))).toMatchObject({ outcome: 'challenge', code: 'ERR_JWT_SIGNATURE_INVALID' })
+    keys.replace({ publicKey })
+    expect(await consume(second, messageOf(1))).toMatchObject({ outcome: 'allow' })
+  })
+
+  it('is forgotten when many others came, and verified again', async () => {
+    const keys = countedKeys()
+    const { produce, consume } = setUp(producer, { ...consumer, signers: keys.signers, verifyOn: 'eventLoop' })
+    const [first = '', second = ''] = await Promise.all(messages.map(produce))
+    expect(await consume(first, messageOf(0))).toMatchObject({ outcome: 'allow' })
+    const mark = first.includes('~') ? '~' : '^'
+    const sign = createSigner({ key: { privateKey }, typ: mark === '~' ? batchType : sessionType })
+    for (let at = 0; at < maxRemembered; at++)
+      expect(
+        await consume(`${await sign.sign({ iss: 'urn:shop', aud: 'warehouse', jti: `${at}` })}${mark}{}${mark}0`, messageOf(0)),
+      ).toMatchObject({ outcome: 'challenge' })
+    expect(await consume(second, messageOf(1))).toMatchObject({ outcome: 'allow' })
+    expect(keys.verified).toBe(1 + maxRemembered + 1)
+    // What is refused takes nobody's place.
+    for (let at = 0; at < 10; at++) {
+      const forged = createSigner({ key: { privateKey: mallory.privateKey }, typ: batchType })
+      await consume(`${await forged.sign({ iss: 'urn:shop', aud: 'warehouse', jti: `${at}` })}${mark}{}${mark}0`, messageOf(0))
+    }
+    expect(consume(second, messageOf(1))).toMatchObject({ outcome: 'allow' })
+  })
+
+  it('is not found by the end of another text', async () => {
+    const { produce, consume } = setUp({ ...producer, ...alone }, consumer)
+    const envelope = await produce(messageOf(0))
+    expect(await consume(envelope, messageOf(0))).toMatchObject({ outcome: 'allow' })
+    const [header = '', payload = '', ...rest] = envelope.split('.')
+    const other = Buffer.from(JSON.stringify({ ...JSON.parse(Buffer.from(payload, 'base64url').toString()), aud: 'billing' })).toString(
+      'base64url',
+    )
+    expect(await consume([header, other, ...rest].join('.'), messageOf(0))).toMatchObject({ code: 'ERR_JWT_AUDIENCE_UNEXPECTED' })
+    expect(await consume(`x${envelope}`, messageOf(0))).toMatchObject({ outcome: 'challenge' })
+    expect(await consume(envelope.slice(1), messageOf(0))).toMatchObject({ outcome: 'challenge' })
+  })
+
+  it('takes identifiers, addresses and header names of any characters, and stands in a header as it is', async () => {
+    const odd = 'a ~^"\\{}\u0000\u007f é \u2028 😀'
+    const message: MessageInit = { ...messageOf(0), id: odd, address: `kafka:${odd}`, headers: [[odd, odd]] }
+    const { produce, consume } = setUp({ ...producer, ...alone, headers: [odd] }, { ...consumer, signedHeaders: [odd] })
+    const envelope = await produce(message)
+    expect(envelope).toMatch(/^[\x21-\x7e]+$/)
+    expect(await consume(envelope, message)).toMatchObject({
+      outcome: 'allow',
+      principal: { claims: { jti: odd, dst: `kafka:${odd}`, hdr: [odd] } },
+    })
+    expect(await consume(envelope, { ...message, id: `${odd} ` })).toMatchObject({ code: 'ERR_MESSAGE_ID' })
+  })
+
+  it.each(['', '5', 'null', '[]', '"a"', '{', '{}', '{"jti":1}', 'e30'])('refuses claims %s, though they are proven', async (claims) => {
+    const { clock, consume } = setUp({}, consumer)
+    const envelope = await (consumer.sessions === undefined ? batchOf(claims, clock.now()) : sessionOf(claims, clock.now()))
+    expect(await consume(envelope, messageOf(0))).toMatchObject({ outcome: 'challenge', code: 'ERR_MESSAGE_CLAIM_INVALID' })
+  })
+})
+
+/** A batch of one, made without the signer of messages. */
+async function batchOf(claims: string, now: number): Promise<string> {
+  const root = createHash('sha256').update(`\u0000${claims}`).digest('base64url')
+  const signer = createSigner({ key: { privateKey }, typ: batchType })
+  return `${await signer.sign({ iss: 'urn:shop', aud: 'warehouse', iat: now / 1_000, root, n: 1 })}~${claims}~0~`
+}
+
+/** A session message as ADR 9 has it, made with node:crypto alone. */
+async function sessionOf(claims: string, now: number, seconds = 5): Promise<string> {
+  const spki = (key: KeyObject): Buffer => key.export({ format: 'der', type: 'spki' })
+  const sha256 = (data: string | Buffer): Buffer => createHash('sha256').update(data).digest()
+  const ephemeral = generateKeyPairSync('x25519')
+  const epk = spki(ephemeral.publicKey)
+  const signer = createSigner({ key: { privateKey }, typ: sessionType })
+  const handshake = await signer.sign({
+    iss: 'urn:shop',
+    aud: 'warehouse',
+    jti: 'epoch',
+    iat: now / 1_000,
+    end: now / 1_000 + seconds,
+    epk: epk.toString('base64url'),
+    gk: sha256(spki(group.publicKey)).toString('base64url'),
+  })
+  const secret = diffieHellman({ privateKey: ephemeral.privateKey, publicKey: group.publicKey })
+  const info = sha256('18:portcullis-session8:urn:shop8:urn:shop5:epoch')
+  const key = Buffer.from(hkdfSync('sha256', secret, Buffer.concat([epk, spki(group.publicKey)]), info, 32)).toString('base64url')
+  return `${handshake}^${claims}^${createHmac('sha256', key).update(claims).digest('base64url')}`
+}
 
 describe('MAC sessions', () => {
   const profile = { session: { groupKey: group.publicKey, epochMs: 5_000 } }
@@ -185,9 +268,7 @@ describe('MAC sessions', () => {
     const { produce, consume } = setUp({ profile }, { sessions })
     const envelope = await produce(messageOf(0))
     const [handshake = '', claims = '', tag = ''] = envelope.split('^')
-    const forged = Buffer.from(
-      JSON.stringify({ ...JSON.parse(Buffer.from(claims, 'base64url').toString()), dst: 'kafka:refunds' }),
-    ).toString('base64url')
+    const forged = JSON.stringify({ ...JSON.parse(claims), dst: 'kafka:refunds' })
     const other = (await setUp({ profile }, { sessions }).produce(messageOf(0))).split('^')[0]
     for (const changed of [
       `${handshake}^${forged}^${tag}`,
@@ -226,6 +307,19 @@ describe('MAC sessions', () => {
         code: 'ERR_MESSAGE_SESSION',
       })
     }
+  })
+
+  it('are what ADR 9 says, and judge the time of a message by their epoch', async () => {
+    const { clock, consume } = setUp({}, { sessions, maxAgeMs: 80_000_000 })
+    const now = clock.now()
+    const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url')
+    const own = { jti: '1', dst: 'kafka:orders', dig: sha256('order 0'), kdg: sha256(Buffer.from('k0').toString('base64url')) }
+    const at = (seconds: number): string => JSON.stringify({ ...own, jti: `${seconds}`, iat: now / 1_000 + seconds })
+    clock.advance(20_000)
+    for (const seconds of [-1, 0, 5])
+      expect(await consume(await sessionOf(at(seconds), now), messageOf(0))).toMatchObject({ outcome: 'allow' })
+    for (const seconds of [-1.001, 5.001, 15])
+      expect(await consume(await sessionOf(at(seconds), now), messageOf(0))).toMatchObject({ code: 'ERR_MESSAGE_SESSION' })
   })
 
   it.each([

@@ -1,6 +1,7 @@
-import { createPublicKey, createSecretKey, diffieHellman, type KeyObject } from 'node:crypto'
+import { createPublicKey, diffieHellman, type KeyObject } from 'node:crypto'
 import { ConfigurationError } from '@portcullis/core'
 import { digest, hkdf } from '@portcullis/crypto'
+import { Mac } from './mac.ts'
 
 /** Refuses anything but an X25519 key of this half. */
 export function requireX25519(where: string, key: KeyObject, type: 'public' | 'private'): KeyObject {
@@ -39,11 +40,11 @@ export interface SessionContext {
 }
 
 /** The MAC key of one epoch between one producer and one group (RFC 7748 section 6.1, RFC 5869). Throws for a public half of low order. */
-export function sessionKey(own: KeyObject, other: KeyObject, { ephemeral, group, issuer, subject, epoch }: SessionContext): KeyObject {
+export function sessionKey(own: KeyObject, other: KeyObject, { ephemeral, group, issuer, subject, epoch }: SessionContext): Mac {
   const secret = diffieHellman({ privateKey: own, publicKey: other })
   const salt = Buffer.concat([publicBytes(ephemeral), publicBytes(group)])
   const info = ['portcullis-session', issuer, subject, epoch].map((part) => `${part.length}:${part}`).join('')
-  return createSecretKey(hkdf('sha256', { secret, length: 32, salt, info: digest('sha256', info) }))
+  return new Mac(hkdf('sha256', { secret, length: 32, salt, info: digest('sha256', info) }).toString('base64url'))
 }
 
 function publicBytes(key: KeyObject): Buffer {

@@ -118,7 +118,8 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     if (envelope === undefined) return refuse('ERR_MESSAGE_CLAIM_INVALID')
     const signer = signers.get(envelope.issuer)
     if (signer === undefined || !signer.accepts(envelope.subject)) return refuse('ERR_MESSAGE_SIGNER')
-    const fault = mismatch(envelope, binding, demanded) ?? untimely(envelope.signedAtMs, binding, limits, clock)
+    const now = clock.now()
+    const fault = mismatch(envelope, binding, demanded) ?? untimely(envelope.signedAtMs, binding, limits, now)
     if (fault !== undefined) return refuse(fault)
     const principal = vouchForPrincipal({
       issuer: envelope.issuer,
@@ -129,7 +130,7 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     })
     const { position = '', redelivered = false } = binding.message ?? {}
     // Beyond this time the message is refused as untimely wherever it comes again, so its identifier may be forgotten.
-    const until = Math.max(clock.now(), envelope.signedAtMs) + Math.max(limits.maxAgeMs, limits.maxTransitMs) + limits.toleranceMs
+    const until = Math.max(now, envelope.signedAtMs) + Math.max(limits.maxAgeMs, limits.maxTransitMs) + limits.toleranceMs
     const sighting = memory.see(`${envelope.issuer}\n${envelope.id}`, position, until)
     const decide = (seen: Sighting): Verdict => afterSighting(seen, principal, redelivered)
     return sighting instanceof Promise ? sighting.then(decide) : decide(sighting)
@@ -170,22 +171,33 @@ const maxSignedHeaders = 64
 
 function readEnvelope({ claims }: Opened): Envelope | undefined {
   const { iss, sub = iss, jti, iat, dst, dig, kdg, cdg, hdr = [], hdg } = claims
-  const texts = [iss, sub, jti, dst, dig].every((part) => typeof part === 'string' && part !== '')
-  const optional = [kdg, cdg, hdg].every((part) => part === undefined || (typeof part === 'string' && part !== ''))
-  const names = Array.isArray(hdr) && hdr.length <= maxSignedHeaders && hdr.every((one) => typeof one === 'string')
-  if (!texts || !optional || !names || typeof iat !== 'number' || hdr.length > 0 !== (hdg !== undefined)) return undefined
+  if (!isText(iss) || !isText(sub) || !isText(jti) || !isText(dst) || !isText(dig) || typeof iat !== 'number') return undefined
+  if (!isTextOrAbsent(kdg) || !isTextOrAbsent(cdg) || !isTextOrAbsent(hdg) || !isNames(hdr)) return undefined
+  if (hdr.length > 0 !== (hdg !== undefined)) return undefined
   return {
-    issuer: iss as string,
-    subject: sub as string,
-    id: jti as string,
+    issuer: iss,
+    subject: sub,
+    id: jti,
     signedAtMs: iat * 1_000,
-    address: dst as string,
-    payload: dig as string,
-    key: kdg as string | undefined,
-    caller: cdg as string | undefined,
+    address: dst,
+    payload: dig,
+    key: kdg,
+    caller: cdg,
     headers: hdr,
-    headersDigest: hdg as string | undefined,
+    headersDigest: hdg,
   }
+}
+
+function isText(part: unknown): part is string {
+  return typeof part === 'string' && part !== ''
+}
+
+function isTextOrAbsent(part: unknown): part is string | undefined {
+  return part === undefined || isText(part)
+}
+
+function isNames(part: unknown): part is readonly string[] {
+  return Array.isArray(part) && part.length <= maxSignedHeaders && part.every((name) => typeof name === 'string')
 }
 
 /** What of the message is not as it was signed. These are public facts under a signature, so plain comparison does. */
@@ -205,9 +217,9 @@ function untimely(
   signedAtMs: number,
   { message }: RequestBinding,
   { maxAgeMs, maxTransitMs, toleranceMs }: Limits,
-  clock: Clock,
+  now: number,
 ): MessageErrorCode | undefined {
-  const [reference, allowedMs] = message?.appendedAtMs === undefined ? [clock.now(), maxAgeMs] : [message.appendedAtMs, maxTransitMs]
+  const [reference, allowedMs] = message?.appendedAtMs === undefined ? [now, maxAgeMs] : [message.appendedAtMs, maxTransitMs]
   const age = reference - signedAtMs
   return age <= allowedMs && age >= -toleranceMs ? undefined : 'ERR_MESSAGE_UNTIMELY'
 }
