@@ -6,6 +6,7 @@
  *     npm run demo -- --serve    keeps the system up, and says what to try with curl
  */
 import { setTimeout as wait } from 'node:timers/promises'
+import { status } from '@grpc/grpc-js'
 import { isSecurityError, type AuditEvent, type CredentialSource } from '@portcullis/core'
 import { client } from '@portcullis/http'
 import { tlsBundle } from '@portcullis/tls'
@@ -22,7 +23,7 @@ const attempts: Attempt[] = []
 async function attempt(what: string, expected: readonly string[], act: () => Promise<unknown>): Promise<void> {
   events.length = 0
   const outcome = await act().catch((error: unknown) =>
-    isSecurityError(error) ? error.code : String((error as { code?: unknown }).code ?? error),
+    isSecurityError(error) ? error.code : (status[(error as { code?: number }).code ?? -1] ?? String(error)),
   )
   await wait(20)
   attempts.push({
@@ -40,7 +41,8 @@ const call = async (path: string, credentials?: CredentialSource, tls = shop.tls
     body: JSON.stringify({ query: '{ inventory }' }),
   }
   const answer = await fetching(path.startsWith('https') ? path : `${shop.gateway}${path}`, { method: 'POST', ...query })
-  return `${answer.status} ${(await answer.text()).slice(0, 60)}`
+  const text = await answer.text()
+  return `${answer.status} ${answer.ok ? text : (JSON.parse(text) as { detail: string }).detail}`
 }
 const customer = shop.tokenOf('customer')
 
@@ -54,8 +56,10 @@ await attempt('a customer orders (REST)', ['gateway allow', 'order-service allow
 await attempt('an order without a token', ['gateway challenge'], () => call('/orders'))
 await attempt('an order by the auditor, who lacks the scope', ['gateway forbid'], () => call('/orders', shop.tokenOf('auditor')))
 // A client that is told that its token is no good gets another and tries once more.
-await attempt('an order with a token for somebody else', ['gateway challenge', 'gateway challenge'], () =>
-  call('/orders', shop.tokenOf('neighbour')),
+await attempt(
+  'an order with a token for somebody else (the client tries once more with another)',
+  ['gateway challenge', 'gateway challenge'],
+  () => call('/orders', shop.tokenOf('neighbour')),
 )
 await attempt('an order past the gateway, without a certificate', ['order-service challenge'], () => call(shop.orderService))
 await attempt('an order past the gateway, with a certificate of another name', ['order-service challenge'], async () =>
@@ -79,17 +83,20 @@ await attempt('an order past the gateway, with a foreign certificate', ['order-s
 )
 stranger.close()
 const payForDelivery = await shop.payWith('delivery-service')
-await attempt('a payment with a token for delivery', ['payment-service challenge', 'payment-service challenge'], () =>
-  payForDelivery('HQCKJ5496'),
+await attempt(
+  'a payment with a token for delivery (gRPC; tried once more, too)',
+  ['payment-service challenge', 'payment-service challenge'],
+  () => payForDelivery('HQCKJ5496'),
 )
 
 const { credential } = await shop.tokenOf('customer')({ target: { origin: shop.gateway, secure: true } })
 await wait(2_500)
 await attempt('an order with a token that has expired', ['gateway challenge'], () => call('/orders', () => ({ credential })))
 
+console.log('What was tried, what came back, and what each guard on the way decided; "ok" where that is what it should decide.\n')
 const wrong = printHops(attempts)
 await stay(shop.tls.authority, (ca) => [
-  `TOKEN=$(curl -s --cacert ${ca} -u customer:a-secret-of-an-application -d grant_type=client_credentials ${shop.sts.tokenEndpoint} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')   # lasts two seconds`,
+  `TOKEN=$(curl -s --cacert ${ca} -u customer:a-secret-of-an-application -d grant_type=client_credentials ${shop.sts.tokenEndpoint} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')   # lasts two seconds: paste all the lines at once`,
   `curl -i --cacert ${ca} -X POST -H "Authorization: Bearer $TOKEN" ${shop.gateway}/orders`,
   `curl -i --cacert ${ca} -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"query":"{ inventory }"}' ${shop.gateway}/inventory`,
   `curl -i --cacert ${ca} -X POST ${shop.gateway}/orders   # 401, with the challenge`,
