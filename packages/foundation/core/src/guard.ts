@@ -260,7 +260,8 @@ function checkLevel(where: string, level: Partial<Level>): void {
     if (Object.hasOwn(level, key) && level[key] === undefined)
       throw new ConfigurationError('ERR_OPTION_INVALID', `${where}: \`${key}\` is present and undefined; leave it out or say what it is.`)
   }
-  if (level.authorize !== undefined) requireFunction(`${where} authorize`, level.authorize)
+  if (level.authorize !== undefined && typeof level.authorize !== 'function')
+    throw new ConfigurationError('ERR_OPTION_INVALID', `${where}: \`authorize\` must be a function; for a scope write scope("…").`)
 }
 
 /** Its signal is made only for who reads it: most mechanisms do not. */

@@ -14,7 +14,7 @@ export function checkOptions<T extends object>(where: string, options: T, known:
     const near = nearest(key, Object.keys(known))
     throw wrong(
       'ERR_OPTION_UNKNOWN',
-      `${where} has no option "${key}"${near === undefined ? '' : `; did you mean "${near}"?`} Known: ${Object.keys(known).join(', ')}.`,
+      `${where} has no option "${key}"${near === undefined ? '.' : `; did you mean "${near}"?`} Known: ${Object.keys(known).join(', ')}.`,
     )
   }
 }

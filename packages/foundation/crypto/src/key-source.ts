@@ -117,9 +117,11 @@ export type SourceForm = keyof typeof optionsOf
  * second form or a password where nothing can be encrypted.
  */
 export function formOf(where: string, source: object, forms: readonly SourceForm[], withPassword: boolean): SourceForm {
-  if (typeof source !== 'object' || source === null) throw invalid(`${where} takes a source: one of ${forms.join(', ')}.`)
-  const form = forms.find((name) => Object.hasOwn(source, name))
-  if (form === undefined) throw invalid(`${where} takes a source with one of ${forms.join(', ')}.`)
+  const form = typeof source === 'object' && source !== null ? forms.find((name) => Object.hasOwn(source, name)) : undefined
+  if (form === undefined) {
+    const forFiles = where.startsWith('parse') ? ` Files are read by ${where.replace('parse', 'load')}.` : ''
+    throw invalid(`${where} takes an object with one of ${forms.join(', ')}.${forFiles}`)
+  }
   const { password, ...others }: Record<string, true> = optionsOf[form]
   const isStore = form === 'pkcs12' || form === 'pkcs12File'
   checkOptions(

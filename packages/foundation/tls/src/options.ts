@@ -131,7 +131,8 @@ const serverTrustName = 'servers'
 /** Checks options and fills in defaults. Throws core's `ERR_OPTION_*`. */
 export function settingsOf(options: TlsOptions): Settings {
   const side: unknown = options?.side
-  if (side !== 'server' && side !== 'client') throw invalid('tlsBundle() needs side: "server" or "client".')
+  if (side !== 'server' && side !== 'client')
+    throw invalid('Options of TLS begin with side: "server" or side: "client", for instance { side: "server", identity: { … } }.')
   const where = `tlsBundle({ side: "${side}" })`
   if (options.side === 'server') checkOptions(where, options, serverKeys)
   else checkOptions(where, options, clientKeys)

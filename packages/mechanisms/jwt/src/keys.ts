@@ -235,6 +235,8 @@ function certificateIn(source: InlinePublicKeySource): Certificate | undefined {
 
 /** Loads a secret for HMAC, from which a text that is a key of another kind is kept away (algorithm confusion). */
 export function secretKey(secret: Secret | Uint8Array | KeyObject): KeyObject {
+  // What a missing environment variable comes to.
+  if (secret === undefined) throw new ConfigurationError('ERR_OPTION_MISSING', 'The secret is undefined.')
   if (typeof secret === 'string')
     throw new ConfigurationError('ERR_OPTION_INVALID', 'A secret is wrapped by secret(…) of @portcullis/core, so that it is never printed.')
   const text = isSecret(secret) ? secret.reveal() : secret instanceof Uint8Array ? Buffer.from(secret).toString('latin1') : ''
