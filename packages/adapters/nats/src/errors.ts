@@ -2,7 +2,8 @@
 export const natsErrorCodes = {
   ERR_NATS_CREDENTIAL: 'The source yields a kind of credential that NATS has no form for, or one that cannot be read; nothing was sent.',
   ERR_NATS_CREDENTIAL_REFUSED: 'The server refused the credential, and the source has no other.',
-  ERR_NATS_FORBIDDEN: 'The server knows who this is, and does not permit it to publish or subscribe there.',
+  ERR_NATS_FORBIDDEN:
+    'The server does not permit this user to publish or subscribe there, or an answer was to go to a subject that is no inbox.',
   ERR_NATS_NOT_FOUND: 'The stream or consumer does not exist.',
   ERR_NATS_UNROUTABLE: 'No stream takes messages with this subject, or JetStream is off; it was not stored.',
   ERR_NATS_NO_RESPONDER: 'Nobody answers requests on this subject.',

@@ -8,6 +8,7 @@ import { jetstreamManager } from '@nats-io/jetstream'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { consumer, guard, producer, publisher, subscriber } from './index.ts'
 import { anyReply, withoutIdentity } from './danger.ts'
+import { sealer } from './outgoing.ts'
 import { malloryKeys, Scene, shopKeys, warehouse } from './nats.test-support.ts'
 
 const config = `authorization { users = [
@@ -174,6 +175,36 @@ describe('messages of streams', () => {
     await expect(listening.ended).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
   })
 
+  it('are not taken from somebody who writes into the inbox of the consumer', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream()
+    const own = await (await scene.open()).open()
+    const inboxes: string[] = []
+    const answers: string[] = []
+    // Who may read and write everywhere learns from the request where the messages will go.
+    own.subscribe('$JS.API.CONSUMER.MSG.NEXT.>', { callback: (_error, { reply = '' }) => void inboxes.push(reply) })
+    own.subscribe('elsewhere', { callback: (_error, { data }) => void answers.push(Buffer.from(data).toString()) })
+    await own.flush()
+    const heard: string[] = []
+    await using listening = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead },
+      (message) => void heard.push(message.content.toString()),
+    )
+    await expect.poll(() => inboxes.length).toBeGreaterThan(0)
+    const ofAnother = '$JS.ACK.other.worker.1.1.1.1795000000000000000.0'
+    for (const reply of ['', 'elsewhere', ofAnother])
+      own.publish(inboxes.at(-1) ?? '', 'injected', { headers: nativeHeaders(), ...(reply !== '' && { reply }) })
+    // Nor that the consumer was deleted: the server is asked.
+    own.publish(inboxes.at(-1) ?? '', '', { headers: nativeHeaders(409, 'Consumer Deleted') })
+    await own.flush()
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await shop.send({ subject, content: 'one' })
+    await expect.poll(() => heard, { timeout: 5_000 }).toEqual(['one'])
+    await wait(200)
+    expect([heard, answers, await scene.stored(deadStream)]).toEqual([['one'], [], []])
+    await own.close()
+    void listening
+  })
+
   it('interoperate: the older library reads what we sign, and what it sends lands among the dead letters', async () => {
     const { name, subject, dead, deadStream } = await scene.stream()
     const { username: user, password: pass, pki } = scene.server
@@ -269,6 +300,53 @@ describe('messages of core NATS', () => {
     await using alone = await publisher({ client: await scene.open(), identity: scene.sign() })
     await expect(alone.request({ subject: 'stock.count', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_REPLY_REFUSED' })
     void answering
+  })
+
+  it('are answered to inboxes alone, whoever asks', async () => {
+    const events: AuditEvent[] = []
+    const client = await scene.open()
+    const { name, subject } = await scene.stream()
+    const own = await (await scene.open()).open()
+    await using answering = await subscriber(
+      {
+        client,
+        subject: 'count.of.*',
+        guard: warehouse(),
+        deadLetter: 'core.dead',
+        identity: scene.sign(),
+        inboxes: ['_INBOX', 'answers.to.shop.'],
+      },
+      () => ({ content: 'three' }),
+    )
+    await using echoing = await subscriber(
+      { client, subject: 'echo', guard: warehouse((event) => events.push(event)), deadLetter: 'core.dead', identity: scene.sign() },
+      ({ content }) => ({ content }),
+    )
+    const answers: string[] = []
+    for (const to of ['orders.secret', 'answers.>'])
+      own.subscribe(to, { callback: (_error, { subject: at, data }) => void answers.push(`${at}: ${Buffer.from(data).toString()}`) })
+    await own.flush()
+    await using shop = await publisher({ client, identity: scene.sign() })
+    await using stock = await producer({ client, identity: scene.sign() })
+    await stock.send({ subject, content: 'kept' })
+    // Who is refused has nothing deleted in the subscriber's name.
+    own.publish('echo', 'unsigned', { reply: `$JS.API.STREAM.PURGE.${name}` })
+    own.publish('echo', 'unsigned', { reply: 'orders.secret' })
+    const signed = async (to: string, reply: string): Promise<void> => {
+      const seal = sealer('a test', { identity: scene.sign() }, scene.origin)
+      const { subject: at, content, headers } = await seal({ subject: to, content: 'pay' }, reply)
+      own.publish(at, content, { headers, reply })
+    }
+    // Nor has who is believed anything signed in its name.
+    await signed('echo', 'orders.secret')
+    await signed('count.of.bikes', 'answers.to.shop.1')
+    await signed('count.of.bikes', 'answers.to.shop.>')
+    await expect.poll(() => answers).toEqual(['answers.to.shop.1: three'])
+    await expect.poll(() => codes(events)).toContain('ERR_NATS_HANDLER')
+    await wait(200)
+    expect([answers.length, (await scene.stored(name)).length]).toEqual([1, 1])
+    await own.close()
+    void [answering, echoing, shop]
   })
 
   it('are heard again after a restart of the server; what was published meanwhile is gone', { timeout: 30_000 }, async () => {

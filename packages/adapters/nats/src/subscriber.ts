@@ -1,4 +1,5 @@
 import {
+  AuthorizationError,
   checkOptions,
   ConfigurationError,
   isSecurityError,
@@ -7,6 +8,7 @@ import {
   requireGuard,
   requireNumber,
   requireText,
+  requireTexts,
   type Anonymous,
   type BoundSource,
   type Guard,
@@ -38,6 +40,11 @@ export interface SubscriberOptions<P extends Principal | Anonymous = Principal> 
   readonly deadLetter: string | typeof dropRefused
   /** Signs what the handler answers. Needed where it answers; `withoutIdentity` of `/danger` leaves answers unsigned. */
   readonly identity?: BoundSource | typeof withoutIdentity
+  /**
+   * What the subjects begin with to which answers and refusals are sent. Default: `_INBOX`. Whoever asks names the subject,
+   * and would else have this subscriber publish, and sign, wherever it may itself: to a command of JetStream, or to another's subject.
+   */
+  readonly inboxes?: readonly [string, ...string[]]
   /** How many messages may be under way at a time; what comes beyond them is dropped, and reported. Default: 1,000. */
   readonly maxInFlight?: number
 }
@@ -62,7 +69,7 @@ export async function subscriber<P extends Principal | Anonymous>(
   options: SubscriberOptions<P>,
   handler: SubscriptionHandler<P>,
 ): Promise<NatsConsumer> {
-  const { client, subject, queue, guard, deadLetter, identity, maxInFlight } = settingsOf(options)
+  const { client, subject, queue, guard, deadLetter, identity, inboxes, maxInFlight } = settingsOf(options)
   requireFunction('subscriber: the handler', handler)
   const seal = identity === undefined ? undefined : sealer('subscriber', { identity }, client.origin)
   let connection: NatsConnection | undefined
@@ -76,17 +83,20 @@ export async function subscriber<P extends Principal | Anonymous>(
       if (own === undefined) throw codedAs('ERR_NATS_CLOSED', undefined)
       if (deadLetter !== dropRefused)
         await sent(own, deadLetter, () => own.publish(deadLetter, message.content, { headers: deadLetterOf(message, letter) }))
-      if (message.reply !== undefined) own.publish(message.reply, '', { headers: refusalOf(letter) })
+      if (message.reply !== undefined && isInbox(message.reply)) own.publish(message.reply, '', { headers: refusalOf(letter) })
     },
     onPause: () =>
       warn('ERR_NATS_UNAVAILABLE' satisfies NatsErrorCode, `The subscriber of "${subject}" waits, for messages cannot be judged.`),
   })
 
+  const isInbox = (to: string): boolean => inboxes.some((prefix) => to.startsWith(prefix))
   const handle = async (message: NatsMessage, principal: P): Promise<void> => {
     const answer = await handler(message, principal)
     if (message.reply === undefined || answer === undefined) return
     if (seal === undefined)
       throw new ConfigurationError('ERR_OPTION_MISSING', 'subscriber: the handler answers, and there is no `identity` to sign with.')
+    if (!isInbox(message.reply))
+      throw new AuthorizationError<NatsErrorCode>('ERR_NATS_FORBIDDEN', 'subscriber: the answer was to go to no inbox; see `inboxes`.')
     const { subject: to, content, headers } = await seal({ ...answer, subject: message.reply })
     connection?.publish(to, content, { headers })
   }
@@ -159,9 +169,11 @@ function settingsOf<P extends Principal | Anonymous>(
     guard: true,
     deadLetter: true,
     identity: true,
+    inboxes: true,
     maxInFlight: true,
   })
   const { client, subject, queue, deadLetter, identity, maxInFlight = 1_000 } = options
+  const inboxes = options.inboxes === undefined ? (['_INBOX'] as const) : requireTexts('subscriber: inboxes', options.inboxes)
   const guard = requireGuard('subscriber', options.guard)
   requireText('subscriber: subject', subject)
   if (queue !== undefined) requireText('subscriber: queue', queue)
@@ -173,6 +185,7 @@ function settingsOf<P extends Principal | Anonymous>(
     subject,
     guard,
     deadLetter,
+    inboxes,
     maxInFlight,
     ...(queue !== undefined && { queue }),
     ...(identity !== undefined && { identity }),
