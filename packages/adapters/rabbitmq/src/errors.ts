@@ -16,7 +16,8 @@ export const rabbitmqErrorCodes = {
   ERR_RABBITMQ_UNAVAILABLE: 'The broker does not answer, or not in time; what was sent last may or may not have been stored.',
   ERR_RABBITMQ_RENEWAL: 'A credential could not be renewed on a live connection yet; it is tried again until the old one expires.',
   ERR_RABBITMQ_HANDLER: 'The handler of a message threw; the message goes back to its queue and is handed over again after a while.',
-  ERR_RABBITMQ_AUTHORITY_CALL: 'A call to the authority was not judged: not from the broker, not in its form, or one too many.',
+  ERR_RABBITMQ_AUTHORITY_CALL:
+    'A call to the authority was not judged: not from the broker, not in its form, or on one connection too many.',
   ERR_RABBITMQ_AUTHORITY_NAME: 'Somebody logged in under a name that is not theirs, or that a principal of another issuer holds; denied.',
   ERR_RABBITMQ_AUTHORITY_UNKNOWN: 'Nobody is known, or no longer, under a name and virtual host that the broker asked about; denied.',
   ERR_RABBITMQ_AUTHORITY_FAULT:

@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { request } from 'node:https'
 import { setTimeout as wait } from 'node:timers/promises'
 import { anyOf, guard, secret, systemClock, type AuditEvent, type CredentialSource } from '@portcullis/core'
 import { denyList, jwt } from '@portcullis/jwt'
@@ -30,6 +33,7 @@ const guarded = guard({
 const judging = {
   guard: guarded,
   credential: ({ password }) => (password.reveal().split('.').length === 3 ? 'bearer' : 'basic'),
+  tagsOf: ({ subject }) => (subject === 'operator' ? ['management'] : []),
 } satisfies Partial<AuthorityOptions>
 const urls = (base: string) => ({ user: `${base}/user`, vhost: `${base}/vhost`, resource: `${base}/resource`, topic: `${base}/topic` })
 
@@ -219,6 +223,18 @@ channel.queue_declare('own.pika', exclusive=True); channel.basic_publish('', 'ow
     const python = (made: string) => runForeign('python3-pika', 'python', ['-c', script, pki.ca.certificateFile, String(broker.port), made])
     expect((await python(token('service'))).output.trim()).toBe('x')
     expect((await python(token('mallory'))).said).toContain('ACCESS_REFUSED')
+  })
+
+  it('opens its management interface to whoever has the tag, for the virtual hosts that may be entered', async () => {
+    const visible = async (username: string): Promise<unknown> => {
+      const options = { auth: `${username}:open-sesame`, ca: pki.ca.certificate, agent: false }
+      const [response] = (await once(request(new URL('/api/vhosts', broker.managementUrl), options).end(), 'response')) as [IncomingMessage]
+      let text = ''
+      for await (const chunk of response) text += String(chunk)
+      return response.statusCode === 200 ? (JSON.parse(text) as { name: string }[]).map(({ name }) => name) : response.statusCode
+    }
+    expect(await visible('operator')).toEqual(['/'])
+    expect(await visible('alice')).toBe(401)
   })
 
   it('tells who it is by a secret on loopback', { timeout: 60_000 }, async () => {

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import {
   absent,
@@ -312,6 +313,21 @@ describe('who is not the broker', () => {
       socket.once('close', () => resolve(text))
     })
     expect(said).toBe('')
+  })
+
+  it('takes no more than a thousand connections', async () => {
+    const { port, url, codes } = await setUp()
+    const sockets = await Promise.all(
+      Array.from({ length: 1_000 }, async () => {
+        const socket = connect(port, '127.0.0.1')
+        await once(socket, 'connect')
+        return socket
+      }),
+    )
+    expect(await ask(`${url}/user`, user)).toBe('cut')
+    await expect.poll(codes).toContain('ERR_RABBITMQ_AUTHORITY_CALL')
+    for (const socket of sockets) socket.destroy()
+    await expect.poll(() => ask(`${url}/user`, user)).toEqual(yes)
   })
 
   it('gets no byte without the broker’s certificate', async () => {

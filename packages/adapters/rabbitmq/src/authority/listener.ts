@@ -52,8 +52,8 @@ export interface ListenerOptions {
 
 // A name and a token as password within one frame of a login (4,096 bytes, 8,192 from RabbitMQ 4), each byte in three characters.
 const maxBodyBytes = 32_768
-// As many as a broker asks at once after a restart; it takes the others for refused, and its clients come again.
-const maxInFlight = 1_000
+// As many as a broker opens at once after a restart; it takes the others for refused, and its clients come again.
+const maxConnections = 1_000
 const requestTimeoutMs = 10_000
 // Longer than the 120 seconds for which the broker's HTTP client keeps a connection, so that it is the one to close.
 const idleMs = 130_000
@@ -64,17 +64,17 @@ const callNames: ReadonlySet<string> = new Set<CallName>(['user', 'vhost', 'reso
 export async function listen(options: ListenerOptions): Promise<{ readonly port: number; close(): Promise<void> }> {
   const { broker, port, report } = options
   const isBroker = 'tls' in broker ? byCertificate(broker) : bySecret(broker)
-  let inFlight = 0
 
   const take = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const { remoteAddress } = request.socket
     const path = await isBroker(request)
     if (path === undefined) {
       request.socket.destroy()
-      return report(refused('handshakeRefused', 'Somebody who is not the broker called.', request))
+      return report(refused('handshakeRefused', 'Somebody who is not the broker called.', remoteAddress))
     }
     const fault = faultOf(request, path)
     if (fault !== undefined) {
-      report(refused('warning', fault.text, request))
+      report(refused('warning', fault.text, remoteAddress))
       return send(response, { status: fault.status, text: '' })
     }
     const body = await bodyOf(request)
@@ -84,16 +84,10 @@ export async function listen(options: ListenerOptions): Promise<{ readonly port:
     // Who goes away in between gets no answer.
     request.on('error', () => undefined)
     response.on('error', () => undefined)
-    if (inFlight >= maxInFlight) {
-      request.socket.destroy()
-      return report(refused('warning', 'Too many calls at once; one was not answered.', request))
-    }
-    inFlight++
-    take(request, response)
-      .catch(() => request.socket.destroy())
-      .finally(() => inFlight--)
+    take(request, response).catch(() => request.socket.destroy())
   })
-  server.maxConnections = maxInFlight
+  server.maxConnections = maxConnections
+  server.on('drop', (data) => report(refused('warning', 'Too many connections at once; one was cut.', data?.remoteAddress)))
   // The runtime would answer these by itself, whoever asks.
   server.on('clientError', (_error, socket) => socket.destroy())
   server.on('checkContinue', (request: IncomingMessage) => request.socket.destroy())
@@ -230,7 +224,7 @@ function send(response: ServerResponse, { status, text }: Answer): void {
   response.end(text)
 }
 
-function refused(type: 'handshakeRefused' | 'warning', message: string, { socket: { remoteAddress } }: IncomingMessage): ReportedEvent {
+function refused(type: 'handshakeRefused' | 'warning', message: string, remoteAddress: string | undefined): ReportedEvent {
   return {
     type,
     protocol: 'amqp',
