@@ -50,6 +50,7 @@ export const rooms: Readonly<Record<string, string | readonly string[]>> = {
   '@nats-io/jwt': 'nats/auth-callout',
   '@nats-io/nkeys': 'nats/auth-callout',
   '@nats-io/transport-node': 'nats',
+  'node-nats-streaming': 'stan',
   vitest: 'testkit',
   // GraphQL has a protocol of its own over WebSocket.
   ws: ['websocket', 'graphql'],

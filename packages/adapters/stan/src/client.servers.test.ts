@@ -136,16 +136,46 @@ describe('a client', () => {
       const tls = new TLSSocket(socket, { isServer: true, secureContext: context })
       tls.on('data', (chunk: Buffer) => heard.push(chunk.toString('latin1'))).on('error', () => undefined)
     }).listen(0, 'localhost')
-    const servers = [greeting(info('')), greeting('220 mail.example ESMTP\r\n'), impostor]
+    const liar = createServer((socket) => {
+      socket.on('error', () => undefined).on('data', () => socket.write('+OK no TLS after all\r\n'))
+      socket.write(info(',"tls_required":true'))
+    }).listen(0, 'localhost')
+    const servers = [greeting(info('')), greeting('220 mail.example ESMTP\r\n'), impostor, liar]
     const found: unknown[] = []
     for (const server of servers) {
       if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
       const at = `tls://localhost:${(server.address() as AddressInfo).port}`
       found.push(await codeOf({ servers: at, credentials: always('user', 'password'), timeoutMs: 400 }))
     }
-    expect(found).toEqual(['ERR_STAN_TLS_REQUIRED', 'ERR_STAN_UNAVAILABLE', 'ERR_STAN_SERVER_UNTRUSTED'])
+    expect(found).toEqual(['ERR_STAN_TLS_REQUIRED', 'ERR_STAN_UNAVAILABLE', 'ERR_STAN_SERVER_UNTRUSTED', 'ERR_STAN_TLS_MISMATCH'])
     expect(heard).toEqual([])
     for (const server of servers) server.close()
+  })
+
+  it('does not listen to what somebody on the way says after the greeting, before the handshake', async () => {
+    const relay = createServer((near) => {
+      const far = connectTcp(scene.server.port, 'localhost')
+      far.once('data', (greeting: Buffer) => {
+        // As if the server had let it in, and had asked at its first subscription for an answer to "stolen".
+        near.write(Buffer.concat([greeting, Buffer.from('PONG\r\nMSG any 1 stolen 0\r\n\r\n')]))
+        for (const [from, to] of [
+          [near, far],
+          [far, near],
+        ] as const)
+          from.on('error', () => undefined).pipe(to)
+      })
+    }).listen(0, 'localhost')
+    await once(relay, 'listening')
+    const watching = await scene.connect()
+    const { nc } = watching.stan as unknown as { readonly nc: { subscribe(subject: string, heard: () => void): void } }
+    let stolen = 0
+    nc.subscribe('stolen', () => stolen++)
+    const servers = `tls://localhost:${(relay.address() as AddressInfo).port}`
+    const connection = await scene.connect({ servers, credentials: always('user', 'password') })
+    await connection.publish('honest', Buffer.from('x'))
+    expect(stolen).toBe(0)
+    await Promise.all([connection.close(), watching.close()])
+    relay.close()
   })
 
   it('leaves TLS out only by the symbol, and then sends no credential; a server that demands TLS is not told any', async () => {

@@ -1,15 +1,13 @@
 import {
   checkOptions,
   ConfigurationError,
-  isExhausted,
   isSecurityError,
+  otherCredential,
   requireFunction,
   requireNumber,
   requireText,
-  sameCredential,
   systemClock,
   type Clock,
-  type Credential,
   type CredentialSource,
   type Supplied,
   type Target,
@@ -142,7 +140,11 @@ export async function client(options: ClientOptions): Promise<StanClient> {
     } catch (error) {
       if (source === undefined || supplied === undefined || !isSecurityError(error, 'ERR_STAN_CREDENTIAL_REFUSED')) throw error
       // Refused once, the source may have a better one; the same is never sent twice.
-      supplied = await another(source, target, supplied.credential, error)
+      supplied = await otherCredential(
+        (request) => source({ target, ...request }),
+        supplied.credential,
+        () => error,
+      )
       own = await dialAny(clientId, supplied)
     }
     return { ...own, due: dueOf(own.ended, supplied, { source, target, bundle, clock, onWarning }) }
@@ -157,17 +159,6 @@ export async function client(options: ClientOptions): Promise<StanClient> {
       if (!isTlsBundle(options.tls)) bundle?.close()
     },
   }
-}
-
-async function another(source: CredentialSource, target: Target, refused: Credential, cause: unknown): Promise<Supplied> {
-  let next: Supplied
-  try {
-    next = await source({ target, refused })
-  } catch (error) {
-    throw isExhausted(error) ? cause : error
-  }
-  if (sameCredential(next.credential, refused)) throw cause
-  return next
 }
 
 /** What the server takes for an identifier. */

@@ -29,6 +29,9 @@ export interface StanConnection {
 /** What the library's connection stands on: of NATS, and not among its types. */
 interface Underlying extends EventEmitter {
   readonly info?: { readonly max_payload?: number } | null
+  readonly stream: { readonly encrypted?: boolean }
+  /** What was received and not looked at yet, with the line in hand. */
+  inbound: Buffer
   processServerUpdate: () => void
   close(): void
 }
@@ -48,8 +51,12 @@ export async function dial(
   // The library's types leave it out; by it alone one hears what is not permitted, and of a loss before the library tells
   // whoever waits for a confirmation that there was no error.
   const { nc } = stan as unknown as { readonly nc: Underlying }
-  // While it knows of other servers, it does not tell why one failed; which ones are meant was said already.
-  nc.processServerUpdate = () => undefined
+  // It is called after a greeting. Without it the library knows of no other servers; while it does, it does not tell why
+  // one failed, and which are meant was said already.
+  nc.processServerUpdate = () => {
+    // What follows the greeting in the clear is not from the server, which waits for the handshake (CWE-77, as with STARTTLS).
+    if (options.tls !== false && nc.stream.encrypted !== true) nc.inbound = nc.inbound.subarray(0, nc.inbound.indexOf('\n') + 1)
+  }
   const opened = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<SecurityError | undefined>()
   const waiting = new Map<(error: SecurityError) => void, string>()
