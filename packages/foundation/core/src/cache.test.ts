@@ -18,6 +18,16 @@ describe('BoundedCache', () => {
     expect(cache.size).toBe(1)
   })
 
+  it('holds as many as it may, and puts out only when it is full', () => {
+    const clock = manualClock(0)
+    const cache = new BoundedCache<number, number>({ maxEntries: 3, clock })
+    for (let key = 0; key < 3; key++) cache.set(key, key, 100)
+    expect([0, 1, 2].map((key) => cache.get(key))).toEqual([0, 1, 2])
+    for (let key = 3; key < 50; key++) cache.set(key, key, 100)
+    expect(cache.size).toBe(3)
+    expect([46, 47, 48, 49].map((key) => cache.get(key))).toEqual([undefined, 47, 48, 49])
+  })
+
   it('puts if absent in one step, and refuses rather than forgets when full', () => {
     const clock = manualClock(0)
     const cache = new BoundedCache<string, true>({ maxEntries: 2, clock })
@@ -28,8 +38,11 @@ describe('BoundedCache', () => {
     clock.advance(50)
     expect(cache.putIfAbsent('c', true, 150)).toBe(true)
     expect(cache.putIfAbsent('a', true, 100)).toBe(false)
+    // Full of what is over in part: what is over makes room, and one whose own time is over takes its own place.
     clock.advance(50)
     expect(cache.putIfAbsent('a', true, 200)).toBe(true)
+    expect(cache.putIfAbsent('d', true, 200)).toBe('full')
+    expect(cache.size).toBe(2)
   })
 
   it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, undefined as never])('does not take %s as its bound', (maxEntries) => {
@@ -76,5 +89,23 @@ describe('SingleFlight', () => {
     expect(await flight.run('k', work)).toBe('done')
     expect(signals.length).toBe(2)
     await expect(flight.run('k', work, AbortSignal.abort(new Error('early')))).rejects.toThrow('early')
+    expect(flight.size).toBe(0)
+  })
+
+  it('leaves a later flight alone when an earlier one that was given up lands', async () => {
+    const flight = new SingleFlight<string, string>()
+    const landings: ((value: string) => void)[] = []
+    const work = (): Promise<string> => new Promise((resolve) => landings.push(resolve))
+    const caller = new AbortController()
+    const given = flight.run('k', work, caller.signal)
+    caller.abort(new Error('gave up'))
+    await expect(given).rejects.toThrow('gave up')
+    const first = flight.run('k', work)
+    landings[0]?.('old')
+    await Promise.resolve()
+    const second = flight.run('k', work)
+    expect(landings.length).toBe(2)
+    landings[1]?.('new')
+    expect(await Promise.all([first, second])).toEqual(['new', 'new'])
   })
 })

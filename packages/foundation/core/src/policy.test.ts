@@ -6,15 +6,19 @@ import {
   anyOf,
   authenticator,
   everyone,
+  forbid,
+  granted,
   guard,
   isSecurityError,
   maxAlternatives,
   notMine,
   refused,
   scope,
+  stepUp,
   UnavailableError,
   withScopes,
   type Authenticator,
+  type Authorizer,
   type Policy,
   type Principal,
   type Verdict,
@@ -136,6 +140,50 @@ describe('composition', () => {
         expect(await outcomeOf(build(join(a, a), leaves))).toBe(await outcomeOf(build(a, leaves)))
       }),
       { numRuns: 200 },
+    )
+  })
+
+  it('of authorizers grants as logic says, answers the first that ends it, and takes no fault for a grant', async () => {
+    const answers = { granted, no: forbid('ERR_NO'), fresh: stepUp('ERR_STEP_UP_REQUIRED', {}), fault: undefined, text: 'granted' }
+    const said = fc.constantFrom(...(Object.keys(answers) as (keyof typeof answers)[]))
+    const sayings = fc.array(fc.tuple(said, fc.boolean()), { minLength: 1, maxLength: 4 })
+    await fc.assert(
+      fc.asyncProperty(sayings, fc.constantFrom('any' as const, 'all' as const), async (list, operator) => {
+        const [first, ...rest] = list.map(
+          ([what, later]): Authorizer => (() => (later ? Promise.resolve(answers[what]) : answers[what])) as Authorizer,
+        ) as [Authorizer, ...Authorizer[]]
+        const authorize = operator === 'any' ? anyOf(first, ...rest) : allOf(first, ...rest)
+        const whats = list.map(([what]) => what)
+        const isFault = (what: string) => what === 'fault' || what === 'text'
+        const ends = whats.find((what) => isFault(what) || (what === 'granted') === (operator === 'any'))
+        const strongest = operator === 'all' ? 'granted' : whats.includes('fresh') ? 'fresh' : 'no'
+        const outcomes = { granted: 'allow', no: 'forbid', fresh: 'challenge', fault: 'unavailable', text: 'unavailable' }
+        const decision = await guard({ authenticate: mechanism(0, 'proven', false), authorize }).decide(request())
+        expect(decision.outcome).toBe(outcomes[ends ?? strongest])
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('expands to as many alternatives as are allowed, and to none more', () => {
+    const many = (count: number): Policy => {
+      const [first, ...rest] = Array.from({ length: count }, (_, at) => mechanism(at, 'proven', false)) as [Policy, ...Policy[]]
+      return anyOf(first, ...rest)
+    }
+    expect(() => many(maxAlternatives)).not.toThrow()
+    expect(() => many(maxAlternatives + 1)).toThrow(expect.objectContaining({ code: 'ERR_POLICY_TOO_LARGE' }))
+  })
+
+  it.each([
+    ['everyone()', everyone(), 'absent()'],
+    ['null', null, 'authenticators'],
+    ['undefined', undefined, 'authenticators'],
+    ['an authenticator without its function', { authenticate: 'x', offers: [] }, 'authenticators'],
+    ['an authenticator without its offers', { authenticate: () => notMine }, 'authenticators'],
+    ['something that looks composed', { alternatives: [[]] }, 'authenticators'],
+  ])('takes no %s, and says what it takes', (_, part, hint) => {
+    expect(() => anyOf(mechanism(0, 'proven', false), part as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_OPTION_INVALID', message: expect.stringContaining(hint) }),
     )
   })
 

@@ -69,6 +69,18 @@ describe('a principal', () => {
     revocation.revoke('lost')
     expect(both.revoked).toBe(true)
   })
+
+  it('proven with others keeps what is its own: when, by which key, for whom; and tells when it has none', () => {
+    const authenticatedAt = new Date(5_000)
+    const first = principal({ authenticatedAt, confirmation: { jkt: 'k' }, actor: principal({ subject: 'service' }) })
+    const plain = principal({ subject: 'bob' })
+    const both = withFactors(first, [plain])
+    expect(both).toMatchObject({ authenticatedAt, confirmation: { jkt: 'k' }, actor: { subject: 'service' } })
+    expect(both.factors).toEqual([plain])
+    const other = withFactors(plain, [first])
+    expect([other.authenticatedAt, other.confirmation, other.actor]).toEqual([undefined, undefined, undefined])
+    expect(withFactors(plain, [])).toBe(plain)
+  })
 })
 
 describe('a revocation', () => {
