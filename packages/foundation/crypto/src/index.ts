@@ -9,6 +9,7 @@
 export { CryptoError, cryptoErrorCodes } from './errors.ts'
 export type { CryptoErrorCode, CryptoErrorFamily, CryptoErrorInit } from './errors.ts'
 export type { SecretText } from './secret-text.ts'
+export { fromBase64url } from './bytes.ts'
 export type { TextOrBytes } from './bytes.ts'
 
 export { loadPrivateKey, parsePrivateKey } from './private-key.ts'

@@ -8,12 +8,6 @@ import { parseObject, type JsonObject } from './strict-json.ts'
  */
 export const maxTokenLength = 16_384
 
-/** Decodes base64url into bytes of its own; only the one canonical spelling is taken, so that a token has exactly one accepted text. */
-export function decodeBytes(part: string): Buffer | undefined {
-  const bytes = Buffer.from(part, 'base64url')
-  return bytes.toString('base64url') === part ? bytes : undefined
-}
-
 /**
  * Memory for bytes that are needed for a moment only, which saves most of what decoding costs. What it hands out is
  * good until it is asked again, so it must not be kept, awaited with, or given to another thread.
@@ -23,7 +17,10 @@ class Scratch {
   // Views by their length; a view takes longer to make than the bytes to decode.
   readonly #views = new Map<number, Buffer>()
 
-  /** As {@link decodeBytes}; the part is no longer than {@link maxTokenLength}. */
+  /**
+   * As `fromBase64url`, without bytes of its own: only the one canonical spelling is taken, so that a token has exactly
+   * one accepted text. The part is no longer than {@link maxTokenLength}.
+   */
   decode(part: string): Buffer | undefined {
     const length = this.#bytes.write(part, 0, 'base64url')
     return this.#bytes.toString('base64url', 0, length) === part ? this.#view(length) : undefined

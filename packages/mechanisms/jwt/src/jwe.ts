@@ -1,5 +1,6 @@
+import { fromBase64url } from '@portcullis/crypto'
 import { compactDecrypt, CompactEncrypt } from 'jose'
-import { decodeBytes, decodeObject, maxTokenLength } from './compact.ts'
+import { decodeObject, maxTokenLength } from './compact.ts'
 import type { BoundKey, ContentEncryption, Decryption } from './encryption.ts'
 import { refuse, type JwtRefused } from './errors.ts'
 
@@ -24,7 +25,7 @@ export async function decrypt(token: string, { keys, encryptions }: Decryption):
   if (parts.length !== 5) return refuse('ERR_JWT_MALFORMED')
   const [headerText = ''] = parts
   if (headerText.length > maxHeaderLength) return refuse('ERR_JWT_TOO_LARGE', 'header')
-  if (parts.some((part) => decodeBytes(part) === undefined)) return refuse('ERR_JWT_BASE64URL')
+  if (parts.some((part) => fromBase64url(part) === undefined)) return refuse('ERR_JWT_BASE64URL')
   const header = decodeObject(headerText)
   if (typeof header === 'string') return refuse(header, 'header')
   const { alg, enc, kid, cty } = header

@@ -8,6 +8,7 @@ import {
   type Clock,
   type Revocation,
 } from '@portcullis/core'
+import { fromBase64url } from '@portcullis/crypto'
 import type { Algorithm, SignatureCheck } from './algorithms.ts'
 import {
   acceptedFromMs,
@@ -21,7 +22,7 @@ import {
   type IssuerRow,
   type JwtClaims,
 } from './claims.ts'
-import { dataScratch, decodeBytes, decodeObject, maxTokenLength, signatureScratch } from './compact.ts'
+import { dataScratch, decodeObject, maxTokenLength, signatureScratch } from './compact.ts'
 import { requireDecryption, type Decryption, type DecryptionOptions } from './encryption.ts'
 import { errorOf, isRefused, refuse, type JwtErrorCode, type JwtRefused } from './errors.ts'
 import { HeaderMemo } from './header-memo.ts'
@@ -268,7 +269,7 @@ export class TokenJudge<C extends JwtClaims, T> {
       if (signature === undefined) return refuse('ERR_JWT_BASE64URL', 'signature')
       return this.#signed(parsed, key, isValid(check, dataScratch.ascii(token, payloadEnd), signature))
     }
-    const signature = decodeBytes(token.slice(payloadEnd + 1))
+    const signature = fromBase64url(token.slice(payloadEnd + 1))
     if (signature === undefined) return refuse('ERR_JWT_BASE64URL', 'signature')
     const data = Buffer.from(token.slice(0, payloadEnd), 'latin1')
     return offLoop(() => verifyAsync(data, signature)).then(
