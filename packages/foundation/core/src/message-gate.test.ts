@@ -48,6 +48,28 @@ describe('MessageGate', () => {
     expect(log).toEqual(['m1 by alice'])
   })
 
+  it('pauses once for all that wait, resumes after the last of them, and not at all once it is closed', async () => {
+    let down = true
+    const { clock, gate, handle, log } = setUp(() => {
+      if (down) throw new UnavailableError('ERR_KEYS', { message: 'keys are out of reach' })
+      return principal()
+    })
+    const both = [gate.pass('m1', handle), gate.pass('m2', handle)]
+    await clock.advanceAsync(1_000)
+    expect(log).toEqual(['pause'])
+    down = false
+    await clock.advanceAsync(30_000)
+    expect(await Promise.all(both)).toEqual(['handled', 'handled'])
+    expect(log.filter((line) => !line.startsWith('m'))).toEqual(['pause', 'resume'])
+    down = true
+    const third = gate.pass('m3', handle)
+    const given = expect(third).rejects.toMatchObject({ code: 'ERR_ABORTED' })
+    await clock.advanceAsync(10)
+    gate.close()
+    await given
+    expect(log.slice(-1)).toEqual(['pause'])
+  })
+
   it('stores what is refused, tries again until that is confirmed, and never hands it on', async () => {
     const { clock, gate, handle, log, letters, state } = setUp(() => refused('ERR_X'))
     state.failing = true

@@ -156,10 +156,10 @@ describe('composition', () => {
         const whats = list.map(([what]) => what)
         const isFault = (what: string) => what === 'fault' || what === 'text'
         const ends = whats.find((what) => isFault(what) || (what === 'granted') === (operator === 'any'))
-        const strongest = operator === 'all' ? 'granted' : whats.includes('fresh') ? 'fresh' : 'no'
+        const without = operator === 'all' ? 'granted' : whats.includes('fresh') ? 'fresh' : 'no'
         const outcomes = { granted: 'allow', no: 'forbid', fresh: 'challenge', fault: 'unavailable', text: 'unavailable' }
         const decision = await guard({ authenticate: mechanism(0, 'proven', false), authorize }).decide(request())
-        expect(decision.outcome).toBe(outcomes[ends ?? strongest])
+        expect(decision.outcome).toBe(outcomes[ends ?? without])
       }),
       { numRuns: 500 },
     )
