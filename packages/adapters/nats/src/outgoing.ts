@@ -102,6 +102,16 @@ export function isSubject(text: string): boolean {
   return /^[^\s.*>]+(?:\.[^\s.*>]+)*$/.test(text)
 }
 
+/**
+ * A text that somebody else chose, such as a user's name, as one token of a subject: `orders.${subjectToken(name)}`.
+ * Throws `ERR_NATS_MESSAGE` for what would be more than one (`a.b`), or a wildcard (`*`, `>`), with which a name would
+ * read or write the subjects of others.
+ */
+export function subjectToken(text: string): string {
+  if (text.includes('.') || !isSubject(text)) throw wrong('A name is no token of a subject.')
+  return text
+}
+
 function wrong(what: string): ConfigurationError {
   return new ConfigurationError<NatsErrorCode>('ERR_NATS_MESSAGE', `${what} ${natsErrorCodes.ERR_NATS_MESSAGE}`)
 }

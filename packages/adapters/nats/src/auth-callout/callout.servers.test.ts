@@ -16,7 +16,7 @@ import { createAccount, createCurve, createServer } from '@nats-io/nkeys'
 import { encodeGeneric } from '@nats-io/jwt'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { withoutIdentity } from '../danger.ts'
-import { publisher } from '../index.ts'
+import { publisher, subjectToken } from '../index.ts'
 import { Scene } from '../nats.test-support.ts'
 import { authCallout, type AuthCallout } from './index.ts'
 import { readRequest } from './request.ts'
@@ -48,7 +48,7 @@ beforeAll(async () => {
     guard: guard({ authenticate: words, audit: (event) => events.push(event) }),
     admit: ({ subject }) => ({
       account: 'APP',
-      publish: subject === 'mute' ? [] : [`from.${subject}`],
+      publish: subject === 'mute' ? [] : [`from.${subjectToken(subject)}`],
       subscribe: ['_INBOX.>'],
     }),
     issuer: text(issuer.getSeed()),
@@ -74,6 +74,59 @@ describe('an auth callout', () => {
     await expect(alice.publish({ subject: 'from.bob', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_FORBIDDEN' })
     await using mute = await publisher({ client: await as('mute'), identity: withoutIdentity })
     await expect(mute.publish({ subject: 'from.mute', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_FORBIDDEN' })
+  })
+
+  it('lets in nobody whose name would be a pattern', async () => {
+    for (const name of ['*', '>', 'alice.>', 'a b', 'x.y']) expect(await codeOf(name)).toBe('ERR_NATS_CREDENTIAL_REFUSED')
+    await expect.poll(() => events).toContainEqual(expect.objectContaining({ type: 'warning', code: 'ERR_NATS_CALLOUT' }))
+    expect(['alice', 'Ä-1_@'].map(subjectToken)).toEqual(['alice', 'Ä-1_@'])
+    for (const name of ['', '*', '>', 'a.b', 'a b', '.']) expect(() => subjectToken(name)).toThrow('no token')
+  })
+
+  it('says so when it may not listen', async () => {
+    const deaf = config.replace('password: auth }', 'password: auth, permissions: { subscribe: [ "_INBOX.>" ] } }')
+    await using own = new Scene(await startNats({ config: deaf }))
+    const options = {
+      issuer: text(issuer.getSeed()),
+      xkey: text(xkey.getSeed()),
+      admit: () => ({ account: 'APP', publish: [], subscribe: [] }),
+    }
+    const client = await own.open({ credentials: own.as('auth', 'auth') })
+    await expect(authCallout({ ...options, client, guard: guard({ authenticate: words }) })).rejects.toMatchObject({
+      code: 'ERR_NATS_FORBIDDEN',
+    })
+  })
+
+  it('says so when the server refuses it, and is there again after a restart', { timeout: 30_000 }, async () => {
+    await using own = new Scene(await startNats({ config }))
+    const heard: AuditEvent[] = []
+    let password = 'auth'
+    await using service = await authCallout({
+      client: await own.open({
+        credentials: () => ({ credential: { kind: 'basic', carrier: 'connect', username: 'auth', password: secret(password) } }),
+      }),
+      guard: guard({ authenticate: words, audit: (event) => heard.push(event) }),
+      admit: () => ({ account: 'APP', publish: ['>'], subscribe: ['>'] }),
+      issuer: text(issuer.getSeed()),
+      xkey: text(xkey.getSeed()),
+    })
+    await own.server.restart()
+    const again = async (): Promise<boolean> =>
+      (
+        await own.open({
+          credentials: () => ({ credential: { kind: 'basic', carrier: 'c', username: 'alice', password: secret('open-sesame') } }),
+        })
+      )
+        .open()
+        .then(
+          (connection) => connection.close().then(() => true),
+          () => false,
+        )
+    await expect.poll(again, { timeout: 15_000 }).toBe(true)
+    password = 'wrong'
+    await own.server.reload(config.replace('password: auth }', 'password: changed }'))
+    await expect(service.ended).rejects.toMatchObject({ code: 'ERR_NATS_CREDENTIAL_REFUSED' })
+    await expect.poll(() => heard).toContainEqual(expect.objectContaining({ type: 'sessionEnded', code: 'ERR_NATS_CREDENTIAL_REFUSED' }))
   })
 
   it('takes tokens too, refuses what the guard refuses, and an outage, which is told apart in the audit trail only', async () => {

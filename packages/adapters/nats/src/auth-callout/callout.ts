@@ -13,16 +13,19 @@ import {
 } from '@portcullis/core'
 import { encodeAuthorizationResponse, encodeUser, type Permission } from '@nats-io/jwt'
 import { fromCurveSeed, fromSeed, type KeyPair } from '@nats-io/nkeys'
-import type { Msg } from '@nats-io/transport-node'
+import type { Msg, NatsConnection } from '@nats-io/transport-node'
 import type { NatsClient } from '../client.ts'
+import { endOf } from '../connection.ts'
+import { codedAs, diagnose } from '../diagnose.ts'
 import { natsErrorCodes, type NatsErrorCode } from '../errors.ts'
+import { lifetime } from '../lifetime.ts'
 import { describeConnection, readRequest, type ProvenRequest } from './request.ts'
 
 /** What a principal may do on the server. An empty list allows nothing. */
 export interface Admission {
   /** The account that it enters. */
   readonly account: string
-  /** The subjects that it may publish to; wildcards are allowed. */
+  /** The subjects that it may publish to; wildcards are allowed, so a name goes into one by `subjectToken` of `@portcullis/nats`. */
   readonly publish: readonly string[]
   /** The subjects that it may subscribe to; who asks requests needs its inbox, `_INBOX.>` if it names no other. */
   readonly subscribe: readonly string[]
@@ -34,7 +37,7 @@ export interface AuthCalloutOptions<P extends Principal = Principal> {
   readonly client: NatsClient
   /** Judges name and password, or the token. */
   readonly guard: Guard<P>
-  /** What a principal may do, once the guard allows it. */
+  /** What a principal may do, once the guard allows it. If it throws, the principal is not let in. */
   readonly admit: (principal: P) => Admission
   /** The seed (`SA…`) of the account key that the server's `issuer` names. */
   readonly issuer: string | Secret
@@ -48,7 +51,7 @@ export interface AuthCalloutOptions<P extends Principal = Principal> {
 
 /** A service that answers a server. */
 export interface AuthCallout {
-  /** Resolves when its connection is over. */
+  /** Resolves after {@link AuthCallout.close}; rejects when the server refuses this service itself. It lives through outages. */
   readonly ended: Promise<void>
   close(): Promise<void>
   [Symbol.asyncDispose](): Promise<void>
@@ -89,10 +92,8 @@ export async function authCallout<P extends Principal>(options: AuthCalloutOptio
   const servers = options.servers === undefined ? undefined : new Set(requireTexts('authCallout: servers', options.servers))
   const issuer = keyOf('issuer', options.issuer, 'A', fromSeed)
   const xkey = keyOf('xkey', options.xkey, 'X', fromCurveSeed)
-  const connection = await client.open()
+  let connection: NatsConnection | undefined
   let underWay = 0
-  const warn = (code: NatsErrorCode, message: string, cause?: unknown): void =>
-    guard.report({ type: 'warning', protocol: 'nats', code, message, ...(cause !== undefined && { cause }) })
 
   const answer = async (native: Msg): Promise<void> => {
     const now = guard.clock.now()
@@ -100,12 +101,19 @@ export async function authCallout<P extends Principal>(options: AuthCalloutOptio
     if (typeof request === 'string') return warn('ERR_NATS_CALLOUT', `A request for authorization was not answered: ${request}.`)
     const decision = await guard.decide(describeConnection(request.asked))
     // The server shows the text in its log; the client hears `Authorization Violation` whatever it says.
-    const data =
-      decision.outcome === 'allow' ? { jwt: await userJwt(request, decision.principal, now) } : { error: errors[decision.outcome] }
+    const data = decision.outcome === 'allow' ? await admitted(request, decision.principal, now) : { error: errors[decision.outcome] }
     const response = await encodeAuthorizationResponse(request.userKey, request.serverKey, issuer, data, {})
     native.respond(xkey.seal(Buffer.from(response), request.serverXkey))
   }
-  const userJwt = ({ userKey }: ProvenRequest, principal: P, now: number): Promise<string> => {
+  const admitted = async (request: ProvenRequest, principal: P, now: number): Promise<{ jwt: string } | { error: string }> => {
+    try {
+      return { jwt: await userJwt(request, principal, now) }
+    } catch (error) {
+      warn('ERR_NATS_CALLOUT', `It was not said what "${principal.subject}" may do.`, error)
+      return { error: errors.forbid }
+    }
+  }
+  const userJwt = async ({ userKey }: ProvenRequest, principal: P, now: number): Promise<string> => {
     const { account, publish, subscribe } = admit(principal)
     const until = Math.min(principal.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY, now + maxLifetimeMs)
     const rights = { pub: permissionOf(publish), sub: permissionOf(subscribe) }
@@ -124,19 +132,45 @@ export async function authCallout<P extends Principal>(options: AuthCalloutOptio
       underWay--
     }
   }
-  const subscription = connection.subscribe(subject, {
-    callback: (error, native) => {
-      if (error !== null) return warn('ERR_NATS_FORBIDDEN', natsErrorCodes.ERR_NATS_FORBIDDEN, error)
-      if (underWay >= maxInFlight) return warn('ERR_NATS_CALLOUT', 'Too many requests for authorization at once; one was not answered.')
-      void bounded(native)
-    },
-  })
-  await connection.flush()
-  const close = async (): Promise<void> => {
-    subscription.unsubscribe()
-    await connection.drain().catch(() => undefined)
+  const open = async (): Promise<void> => {
+    const own = await client.open()
+    const failed = Promise.withResolvers<never>()
+    failed.promise.catch(() => undefined)
+    const over = (why: unknown): void => {
+      if (connection !== own) return
+      connection = undefined
+      void own.close().catch(() => undefined)
+      lost(why)
+    }
+    own.subscribe(subject, {
+      callback: (error, native) => {
+        if (error !== null) {
+          failed.reject(error)
+          return over(error)
+        }
+        if (underWay >= maxInFlight) return warn('ERR_NATS_CALLOUT', 'Too many requests for authorization at once; one was not answered.')
+        void bounded(native)
+      },
+    })
+    try {
+      await Promise.race([own.flush(), failed.promise])
+    } catch (error) {
+      await own.close().catch(() => undefined)
+      throw diagnose(error)
+    }
+    connection = own
+    void endOf(own).then((error) => over(error ?? codedAs('ERR_NATS_UNAVAILABLE', undefined)))
   }
-  return { ended: connection.closed().then(() => undefined), close, [Symbol.asyncDispose]: close }
+  const release = async (): Promise<void> => {
+    const last = connection
+    connection = undefined
+    // Answers that are on their way go out first.
+    await last?.drain().catch(() => undefined)
+  }
+  const life = lifetime('The auth callout', guard, { open, release })
+  const warn: (code: NatsErrorCode, message: string, cause?: unknown) => void = life.warn
+  const { lost } = life
+  return await life.start()
 }
 
 /** The server takes an empty list of what is allowed for "everything". */
