@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import {
   cached,
   everyone,
@@ -14,12 +17,13 @@ import {
   type CredentialSource,
   type Principal,
 } from '@portcullis/core'
+import { tlsBundle } from '@portcullis/tls'
 import { anyHostName } from '@portcullis/tls/danger'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { client, json, serve, type Client, type ClientOptions, type Listener, type ListenerOptions } from './index.ts'
 import { plaintextChannel } from './danger.ts'
-import type { Handler } from './handler.ts'
+import type { FetchHandler, Handler } from './handler.ts'
 import { bearer, passwords, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
@@ -46,7 +50,7 @@ async function calling(options: ClientOptions<CredentialSource> = {}): Promise<C
 }
 
 /** What arrived, as the peer saw it. */
-const echo: Handler = async (request) =>
+const echo: FetchHandler = async (request) =>
   json({
     method: request.method,
     path: new URL(request.url).pathname,
@@ -372,6 +376,80 @@ describe('a call on behalf of a caller', () => {
     open.push(call)
     const alice = vouchForPrincipal({ issuer: 'tests', subject: 'alice' })
     expect(((await (await call(origin, { onBehalfOf: alice })).json()) as Echo).headers['authorization']).toBe('Bearer for-alice')
+  })
+})
+
+describe('its connections', () => {
+  /** Answers when it is told to. */
+  function holding(): { readonly handler: FetchHandler; readonly begun: Promise<void>; readonly release: () => void } {
+    const [begun, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const handler: FetchHandler = async () => {
+      begun.resolve()
+      await released.promise
+      return json({ late: true })
+    }
+    return { handler, begun: begun.promise, release: () => released.resolve() }
+  }
+  const connections = (listener: Listener): Promise<number> =>
+    new Promise((resolve, reject) => listener.server.getConnections((error, count) => (error ? reject(error) : resolve(count))))
+
+  it.each(['over TLS', 'in clear'])('are kept for the next call, and closed when the client is: %s', async (how) => {
+    const clear = how === 'in clear' && { tls: plaintextChannel as never }
+    const listener = await start(echo, clear || {})
+    const call = await calling(clear || {})
+    for (let calls = 0; calls < 3; calls++) await (await call(listener.origin)).text()
+    expect(await connections(listener)).toBe(1)
+    call.close()
+    await expect.poll(() => connections(listener)).toBe(0)
+  })
+
+  it('outlast the client for a call under way, and no longer', async () => {
+    const { handler, begun, release } = holding()
+    const listener = await start(handler)
+    const call = await calling()
+    const answer = call(listener.origin)
+    await begun
+    call.close()
+    release()
+    expect(await (await answer).json()).toEqual({ late: true })
+    await expect.poll(() => connections(listener)).toBe(0)
+  })
+
+  it('are made anew after a reload: the old ones are closed, once their call is over', async () => {
+    const { handler, begun, release } = holding()
+    const listener = await start((request, ...rest) => (request.url.endsWith('/held') ? handler : echo)(request, ...rest))
+    const bundle = await tls.clientFor('shop')
+    const call = await calling({ tls: bundle })
+    await (await call(listener.origin)).text()
+    await bundle.reload()
+    await expect.poll(() => connections(listener)).toBe(0)
+    const held = call(`${listener.origin}/held`)
+    await begun
+    await bundle.reload()
+    release()
+    expect(await (await held).json()).toEqual({ late: true })
+    await expect.poll(() => connections(listener)).toBe(0)
+  })
+
+  it('are cut when the server is no longer trusted, even in the middle of an answer', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'portcullis-http-'))
+    const file = join(folder, 'trust.pem')
+    await writeFile(file, tls.authority)
+    const bundle = await tlsBundle({ side: 'client', trust: { pemFile: file } })
+    try {
+      const endless = new ReadableStream({ start: (controller) => controller.enqueue(new TextEncoder().encode('begin')) })
+      const { origin } = await start(() => ({ body: endless as never }))
+      const call = await calling({ tls: bundle })
+      const reading = (await call(origin)).text()
+      const other = await developmentTls()
+      await writeFile(file, other.authority)
+      other.close()
+      await bundle.reload()
+      await expect(reading).rejects.toThrow()
+    } finally {
+      bundle.close()
+      await rm(folder, { recursive: true })
+    }
   })
 })
 

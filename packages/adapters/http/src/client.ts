@@ -2,6 +2,7 @@ import { request as plainRequest, Agent as PlainAgent, type IncomingMessage } fr
 import { Agent as SecureAgent, request as secureRequest, type RequestOptions } from 'node:https'
 import { Readable } from 'node:stream'
 import type { ReadableStream as NodeStream } from 'node:stream/web'
+import type { TLSSocket } from 'node:tls'
 import {
   AuthenticationError,
   BoundedCache,
@@ -19,7 +20,15 @@ import {
   type Principal,
   type Supplied,
 } from '@portcullis/core'
-import { isTlsBundle, secureClientOptions, tlsBundle, type ClientTlsBundle, type ClientTlsOptions } from '@portcullis/tls'
+import {
+  attachClient,
+  isTlsBundle,
+  secureClientOptions,
+  tlsBundle,
+  tlsFailureOf,
+  type ClientTlsBundle,
+  type ClientTlsOptions,
+} from '@portcullis/tls'
 import { plaintextChannel } from './danger.ts'
 import { heed, present } from './present.ts'
 
@@ -136,14 +145,18 @@ interface Line {
 
 function plainLine({ maxSockets }: Settings): Line {
   const agent = new PlainAgent({ keepAlive: true, maxSockets })
-  return { scheme: 'http:', secure: false, request: plainRequest, agent: () => agent, close: () => agent.destroy() }
+  return { scheme: 'http:', secure: false, request: plainRequest, agent: () => agent, close: () => retire(agent) }
 }
 
 function secureLine({ maxSockets, serverName }: Settings, bundle: ClientTlsBundle, own: boolean): Line {
   let agent: BundleAgent | undefined
+  const leave = (): void => {
+    if (agent !== undefined) retire(agent)
+    agent = undefined
+  }
   // After a reload connections are made anew; what is under way on old ones is finished there.
   const unsubscribe = bundle.subscribe((event) => {
-    if (event.type === 'reloaded') agent = undefined
+    if (event.type === 'reloaded') leave()
   })
   return {
     scheme: 'https:',
@@ -151,11 +164,17 @@ function secureLine({ maxSockets, serverName }: Settings, bundle: ClientTlsBundl
     request: secureRequest,
     agent: () => (agent ??= new BundleAgent(bundle, serverName, maxSockets)),
     close: () => {
-      agent?.destroy()
+      leave()
       unsubscribe()
       if (own) bundle.close()
     },
   }
+}
+
+/** Closes the connections that are idle now, and the others as soon as their call is over. `Agent.destroy` would cut those. */
+function retire(agent: PlainAgent): void {
+  agent.keepSocketAlive = () => false
+  for (const sockets of Object.values(agent.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
 }
 
 /** Connects with what the bundle says at that moment. */
@@ -179,7 +198,10 @@ class BundleAgent extends SecureAgent {
       ...(this.#serverName !== undefined && { serverName: this.#serverName }),
       alpn: ['http/1.1'],
     })
-    return super.createConnection({ ...options, ...secure }, callback)
+    // An agent of node:https connects by TLS and by nothing else.
+    const socket = super.createConnection({ ...options, ...secure }, callback) as TLSSocket
+    socket.once('secureConnect', () => attachClient(socket, this.#bundle))
+    return socket
   }
 }
 
@@ -351,11 +373,9 @@ function redirectError(message: string): UnavailableError {
   return new UnavailableError('ERR_HTTP_REDIRECT', message)
 }
 
-const certificateProblem = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_OSSL_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/
-
 function failure(url: URL, cause: Error & { readonly code?: string }): Error {
   if (cause instanceof UnavailableError) return cause
-  if (certificateProblem.test(cause.code ?? ''))
+  if (tlsFailureOf(cause.code ?? '') !== undefined)
     return new AuthenticationError('ERR_HTTP_TLS', { message: `No secure channel to ${url.origin}: ${cause.message}`, cause })
   return new UnavailableError('ERR_HTTP_CONNECTION', { message: `${url.origin} could not be reached, or the connection broke.`, cause })
 }

@@ -1,7 +1,7 @@
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
 import type { TLSSocket } from 'node:tls'
 import { isSecurityError, requireNumber } from '@portcullis/core'
-import { attachClient, secureClientOptions, tlsBundle, type ClientTlsBundle } from '@portcullis/tls'
+import { attachClient, secureClientOptions, tlsBundle, tlsFailureOf, type ClientTlsBundle } from '@portcullis/tls'
 import { outage, type OAuth2ErrorCode } from './errors.ts'
 
 /** What is sent. */
@@ -63,7 +63,7 @@ export function httpsTransport(options: TransportOptions): Transport {
 let publicBundle: Promise<ClientTlsBundle> | undefined
 
 interface Agents {
-  readonly pooled: Agent
+  readonly pooled: BundleAgent
   /** For the one repetition of what met a connection that the server had closed. */
   readonly fresh: Agent
 }
@@ -71,8 +71,10 @@ interface Agents {
 /** The agents of the bundle's present generation: after a reload connections are made anew. */
 function agents(given: ClientTlsBundle | undefined): () => Agents | Promise<Agents> {
   let present: Agents | undefined
-  const make = (bundle: ClientTlsBundle): Agents =>
-    (present = { pooled: new BundleAgent(bundle, true), fresh: new BundleAgent(bundle, false) })
+  const make = (bundle: ClientTlsBundle): Agents => {
+    present?.pooled.retire()
+    return (present = { pooled: new BundleAgent(bundle, true), fresh: new BundleAgent(bundle, false) })
+  }
   const ready = (bundle: ClientTlsBundle): Agents => {
     bundle.subscribe(({ type }) => {
       if (type === 'reloaded') make(bundle)
@@ -93,6 +95,12 @@ class BundleAgent extends Agent {
   constructor(bundle: ClientTlsBundle, keepAlive: boolean) {
     super({ keepAlive, maxSockets, scheduling: 'lifo' })
     this.#bundle = bundle
+  }
+
+  /** Closes the connections that are idle now, and the others as soon as their call is over. `Agent.destroy` would cut those. */
+  retire(): void {
+    this.keepSocketAlive = () => false
+    for (const sockets of Object.values(this.freeSockets)) for (const socket of sockets ?? []) socket.destroy()
   }
 
   override createConnection(
@@ -179,10 +187,8 @@ function responseOf({ status, rawHeaders, content }: Answer): Response {
   return new Response(withoutContent.has(status) || content.length === 0 ? null : new Uint8Array(content), { status, headers })
 }
 
-const certificateProblem = /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_OSSL_|EPROTO$|HOSTNAME_MISMATCH$|INVALID_)/
-
 function failure(url: URL, cause: NodeJS.ErrnoException): Error {
   if (isSecurityError(cause) && cause.code.startsWith('ERR_OAUTH_')) return cause
-  const code: OAuth2ErrorCode = certificateProblem.test(cause.code ?? '') ? 'ERR_OAUTH_SERVER_UNTRUSTED' : 'ERR_OAUTH_UNREACHABLE'
+  const code: OAuth2ErrorCode = tlsFailureOf(cause.code ?? '') !== undefined ? 'ERR_OAUTH_SERVER_UNTRUSTED' : 'ERR_OAUTH_UNREACHABLE'
   return outage(code, `${url.origin} could not be reached: ${cause.message}`, cause)
 }

@@ -20,6 +20,8 @@ export interface TestServer extends AsyncDisposable {
     readonly thumbprint: string | undefined
   }[]
   answer: (form: URLSearchParams, request: IncomingMessage, response: ServerResponse) => void
+  /** How many are open. */
+  connections(): Promise<number>
   close(): Promise<void>
 }
 
@@ -47,7 +49,14 @@ export async function testServer(tls: ServerTlsBundle, answer: TestServer['answe
   })
   attach(server, tls)
   const url = await listen(server, port)
-  const self: TestServer = { url, requests, answer, close: () => close(server), [Symbol.asyncDispose]: () => close(server) }
+  const self: TestServer = {
+    url,
+    requests,
+    answer,
+    connections: () => new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count)))),
+    close: () => close(server),
+    [Symbol.asyncDispose]: () => close(server),
+  }
   return self
 }
 
