@@ -38,7 +38,9 @@ export async function confirmedChannel(model: ChannelModel): Promise<ConfirmedCh
         try {
           channel.publish(exchange, routingKey, content, { ...options, persistent: true, mandatory: true }, settled)
         } catch (error) {
-          reject(diagnose(reason ?? error))
+          // What the library cannot encode, such as a routing key of more than 255 bytes, is no outage.
+          const unfit = error instanceof TypeError || error instanceof RangeError
+          reject(unfit ? codedAs('ERR_RABBITMQ_MESSAGE', error) : diagnose(reason ?? error))
         }
       }),
     close: () => channel.close().catch(() => undefined),

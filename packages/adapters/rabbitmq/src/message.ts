@@ -29,6 +29,8 @@ export function messageOf(native: ConsumeMessage): RabbitmqMessage {
   }
 }
 
+/** What the name of a property begins with where a signature covers it. */
+export const propertyPrefix = 'amqp:'
 /** The properties of AMQP that say something about a message and that a signature may cover under these names. */
 const signedProperties = ['contentType', 'contentEncoding', 'correlationId', 'replyTo', 'type', 'appId'] as const
 
@@ -38,15 +40,18 @@ export function addressOf(exchange: string, routingKey: string): string {
   return `amqp:${exchange.length}:${exchange}/${routingKey}`
 }
 
-/** Headers and properties as a signature covers them: a property under `amqp:` and its name. */
+/**
+ * Headers and properties as a signature covers them: a property under `amqp:` and its name. A header of such a name covers
+ * nothing, so that nobody can move a signed property to where a consumer does not look for it.
+ */
 export function* signedForm(
   headers: Iterable<readonly [string, string]>,
   properties: Readonly<Partial<Record<(typeof signedProperties)[number], unknown>>>,
 ): Generator<readonly [string, string]> {
-  yield* headers
+  for (const header of headers) if (!header[0].startsWith(propertyPrefix)) yield header
   for (const name of signedProperties) {
     const value = properties[name]
-    if (typeof value === 'string') yield [`amqp:${name}`, value]
+    if (typeof value === 'string') yield [`${propertyPrefix}${name}`, value]
   }
 }
 

@@ -6,6 +6,7 @@ import {
   messageIdentityHeader,
   requireFunction,
   requireNumber,
+  requireText,
   type BoundSource,
   type Credential,
   type DelegatedSource,
@@ -19,7 +20,7 @@ import type { RabbitmqClient } from './client.ts'
 import { withoutIdentity } from './danger.ts'
 import { rabbitmqErrorCodes, type RabbitmqErrorCode } from './errors.ts'
 import { Line } from './line.ts'
-import { addressOf, signedForm, type MessageProperties } from './message.ts'
+import { addressOf, propertyPrefix, signedForm, type MessageProperties } from './message.ts'
 
 /** What {@link producer} takes. */
 export interface ProducerOptions {
@@ -112,8 +113,9 @@ function checkMessage(message: MessageToSend): MessageToSend {
   })
   if (typeof message.routingKey !== 'string')
     throw new ConfigurationError('ERR_OPTION_MISSING', 'A message needs a routing key; it may be empty.')
+  if (message.id !== undefined) requireText('A message: id', message.id)
   for (const [name, value] of Object.entries(message.headers ?? {}))
-    if (name.toLowerCase().startsWith('portcullis-') || name.startsWith('amqp:') || typeof value !== 'string')
+    if (name.toLowerCase().startsWith('portcullis-') || name.startsWith(propertyPrefix) || typeof value !== 'string')
       throw new ConfigurationError<RabbitmqErrorCode>(
         'ERR_RABBITMQ_MESSAGE',
         `The header "${name}" is reserved, or no text. ${rabbitmqErrorCodes.ERR_RABBITMQ_MESSAGE}`,

@@ -6,6 +6,7 @@ import { messageSigner, signedMessages } from '@portcullis/message'
 import { createIssuer, runForeign, startRabbitmq, type Rabbitmq } from '@portcullis/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { client, consumer, guard, producer, scope, type ClientOptions, type RabbitmqClient, type RabbitmqMessage } from './index.ts'
+import { signedForm } from './message.ts'
 
 const issuer = await createIssuer()
 const signing = generateKeyPairSync('ec', { namedCurve: 'P-256' })
@@ -245,9 +246,15 @@ describe('messages', () => {
     await expect(shop.send({ exchange: 'no-such-exchange', routingKey: '', content: 'x' })).rejects.toMatchObject({
       code: 'ERR_RABBITMQ_NOT_FOUND',
     })
-    await expect(shop.send({ routingKey: 'x', content: 'x', headers: { 'Portcullis-Identity': 'y' } })).rejects.toMatchObject({
-      code: 'ERR_RABBITMQ_MESSAGE',
-    })
+    for (const wrong of [
+      { headers: { 'Portcullis-Identity': 'y' } },
+      { headers: { 'amqp:replyTo': 'y' } },
+      { headers: { ['y'.repeat(256)]: 'y' } },
+      { routingKey: 'y'.repeat(256) },
+      { id: 'y'.repeat(256) },
+    ])
+      await expect(shop.send({ routingKey: 'x', content: 'x', ...wrong })).rejects.toMatchObject({ code: 'ERR_RABBITMQ_MESSAGE' })
+    await expect(shop.send({ routingKey: 'x', content: 'x', id: '' })).rejects.toMatchObject({ code: 'ERR_OPTION_INVALID' })
     const alice = broker.pki.issue({ name: 'alice' })
     const mine = await open({
       tls: { ...trust(), identity: { key: { pem: alice.key }, certificates: { pem: alice.certificate } } },
@@ -276,6 +283,17 @@ describe('messages', () => {
     await using listening = await consumer({ client: await open(), queue, guard: warehouse(), deadLetter: dead }, () => undefined)
     expect((await drain(dead, 1)).map(({ text }) => text)).toEqual(['from elsewhere'])
     void listening
+  })
+})
+
+describe('a signature', () => {
+  it('covers a property where consumers look for it, and no header that has its name', () => {
+    expect([...signedForm([['tenant', 'acme']], { replyTo: 'here', type: 'order' })]).toEqual([
+      ['tenant', 'acme'],
+      ['amqp:replyTo', 'here'],
+      ['amqp:type', 'order'],
+    ])
+    expect([...signedForm([['amqp:replyTo', 'here']], {})]).toEqual([])
   })
 })
 
