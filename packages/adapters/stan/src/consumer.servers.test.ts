@@ -3,7 +3,7 @@ import { secret, type AuditEvent, type CredentialSource } from '@portcullis/core
 import { startStan } from '@portcullis/test-servers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { plaintext, withoutIdentity } from './danger.ts'
-import { consumer, producer, type ConsumerOptions } from './index.ts'
+import { consumer, producer, type ConsumerOptions, type StanConnection } from './index.ts'
 import { codes, Scene, warehouse } from './stan.test-support.ts'
 
 let scene: Scene
@@ -111,15 +111,60 @@ describe('a consumer', () => {
     await using shop = await producer({ client: { ...made, open }, identity: own.sign(), maxAttempts: 20 })
     const sent: string[] = []
     const until = Date.now() + 6_000
-    while (Date.now() < until) {
-      await shop.send({ channel, content: `m${sent.length}` })
-      sent.push(`m${sent.length}`)
-      await wait(5)
+    // Several at once, so that some are under way while others come.
+    const sending = async (by: number): Promise<void> => {
+      for (let at = 0; Date.now() < until; at++) {
+        await shop.send({ channel, content: `${by}/${at}` })
+        sent.push(`${by}/${at}`)
+      }
     }
+    await Promise.all([1, 2, 3, 4].map(sending))
     await expect.poll(() => new Set(heard).size, { timeout: 15_000 }).toBe(sent.length)
     await wait(1_500)
     expect([heard.length, await own.stored(dead, 0)]).toEqual([sent.length, []])
     expect(connections).toBeGreaterThanOrEqual(8)
+    void listening
+  })
+
+  it('and a producer whose connection is replaced wait for the end of the last, and acknowledge on the next', async () => {
+    const { channel, dead, clientId, durable } = scene.names()
+    const made = await scene.open()
+    const due = new Map<string, () => void>()
+    const connections: string[] = []
+    /** Due when the test says so, and slow to close. */
+    const open = async (name: string): Promise<StanConnection> => {
+      const own = await made.open(name)
+      connections.push(name)
+      const replaced = Promise.withResolvers<void>()
+      due.set(name, replaced.resolve)
+      const close = async (): Promise<void> => {
+        await wait(300)
+        await own.close()
+      }
+      return { ...own, due: replaced.promise, close }
+    }
+    const client = { ...made, open }
+    const handling = Promise.withResolvers<void>()
+    const heard: string[] = []
+    await using listening = await consumer(
+      { client, clientId, channel, durable, guard: warehouse(), deadLetter: dead, prefetch: 1 },
+      async ({ content }) => {
+        heard.push(content.toString())
+        if (content.toString() === 'slow') await handling.promise
+      },
+    )
+    await using shop = await producer({ client, identity: scene.sign(), clientId: `${clientId}-shop` })
+    await shop.send({ channel, content: 'slow' })
+    due.get(`${clientId}-shop`)?.()
+    await wait(10)
+    await shop.send({ channel, content: 'next' })
+    await expect.poll(() => heard).toEqual(['slow'])
+    due.get(clientId)?.()
+    await expect.poll(() => connections.filter((name) => name === clientId).length).toBe(2)
+    // The server hands it out again, to the new connection.
+    await wait(300)
+    handling.resolve()
+    await expect.poll(() => heard, { timeout: 3_000 }).toEqual(['slow', 'next'])
     void listening
   })
 
