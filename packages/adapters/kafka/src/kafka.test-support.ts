@@ -36,8 +36,16 @@ export async function broker({ tokens: takesTokens = true, ...options }: KafkaOp
     ...sasl({ mechanism: 'PLAIN', origin, source: user('admin', kafka.users['admin'] ?? '') }),
   })
   /** Makes topics whose time is the broker's. */
-  const topics = async (names: readonly string[], partitions = 1, time: 'LogAppendTime' | 'CreateTime' = 'LogAppendTime') => {
-    const configs = [{ name: 'message.timestamp.type', value: time }]
+  const topics = async (
+    names: readonly string[],
+    partitions = 1,
+    time: 'LogAppendTime' | 'CreateTime' = 'LogAppendTime',
+    maxBytes?: number,
+  ) => {
+    const configs = [
+      { name: 'message.timestamp.type', value: time },
+      ...(maxBytes === undefined ? [] : [{ name: 'max.message.bytes', value: String(maxBytes) }]),
+    ]
     await admin.createTopics({ topics: [...names], partitions, replicas: 1, configs })
   }
   const close = async (): Promise<void> => {

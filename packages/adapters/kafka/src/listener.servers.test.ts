@@ -30,11 +30,12 @@ describe.each(libraries)('a consumer by %s', (_, client) => {
     authenticate,
     partitions = 1,
     time,
-  }: { authenticate?: Authenticator; partitions?: number; time?: 'CreateTime' } = {}) {
+    deadBytes,
+  }: { authenticate?: Authenticator; partitions?: number; time?: 'CreateTime'; deadBytes?: number } = {}) {
     const topic = `${prefix}${randomUUID()}`
     const dead = `${topic}-dead`
     await at.topics([topic], partitions, time)
-    await at.topics([dead])
+    await at.topics([dead], 1, undefined, deadBytes)
     const kafka = await client({ brokers: at.brokers, tls: at.tls, sasl: { mechanism: 'PLAIN', source: user('alice', 'alice-secret') } })
     const { guard: warehouse, events } = guarded(authenticate)
     const good = await producer({ client: kafka, identity: signer(at.origin) })
@@ -70,6 +71,26 @@ describe.each(libraries)('a consumer by %s', (_, client) => {
     }
     return { topic, dead, kafka, events, good, bare, got, values, consume, deadLetters, [Symbol.asyncDispose]: closing }
   }
+
+  it('is held up by no message that leaves no room for the reason', async () => {
+    await using stage = await setUp({ deadBytes: 2_000 })
+    const { topic, good, bare, values, consume, deadLetters } = stage
+    await bare.send({ topic, key: 'k', value: 'x'.repeat(5_000), headers: { trace: 'y' } })
+    await good.send({ topic, value: 'next' })
+    await using receiving = await consume()
+    await expect.poll(values, { timeout: 15_000 }).toEqual(['next'])
+    await receiving.close()
+    const [letter] = await deadLetters(1)
+    expect(letter).toMatchObject({
+      value: '',
+      said: {
+        'portcullis-dead-letter-reason': 'no-identity',
+        'portcullis-dead-letter-offset': '0',
+        'portcullis-dead-letter-omitted': 'key, value, headers',
+      },
+    })
+    expect(letter?.said).not.toHaveProperty('trace')
+  })
 
   it('hands on what is proven, and stores the rest as dead letters with its bytes and the reason', async () => {
     await using stage = await setUp()

@@ -21,7 +21,7 @@ import { describe } from './describe.ts'
 import { diagnose } from './diagnose.ts'
 import type { KafkaErrorCode } from './errors.ts'
 import type { KafkaMessage } from './record.ts'
-import { deadLetterOf } from './refuse.ts'
+import { deadLetterOf, withoutContent } from './refuse.ts'
 
 /** What {@link consumer} takes. */
 export interface ConsumerOptions<P extends Principal | Anonymous = Principal> {
@@ -70,7 +70,14 @@ export async function consumer<P extends Principal | Anonymous>(
   const gate = new MessageGate<KafkaMessage, P>({
     guard,
     describe: (message) => describe(message, client.secure),
-    deadLetter: async (message, letter) => dead?.producer.send([deadLetterOf(message, letter, dead.topic)]),
+    deadLetter: async (message, letter) => {
+      try {
+        await dead?.producer.send([deadLetterOf(message, letter, dead.topic)])
+      } catch (error) {
+        if (diagnose(error).code !== 'ERR_KAFKA_MESSAGE') throw error
+        await dead?.producer.send([withoutContent(message, letter, dead.topic)])
+      }
+    },
     onPause: () =>
       guard.report({
         type: 'warning',
@@ -134,8 +141,9 @@ export async function consumer<P extends Principal | Anonymous>(
     (closing ??= (async () => {
       stop.abort()
       gate.close()
-      await native?.close()
-      await dead?.producer.close()
+      // A broker that is away cannot be told how far we came; it hands that out again.
+      await native?.close().catch(() => undefined)
+      await dead?.producer.close().catch(() => undefined)
       ended.resolve()
     })())
 

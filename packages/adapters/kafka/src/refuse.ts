@@ -17,3 +17,12 @@ export function deadLetterOf(message: KafkaMessage, letter: DeadLetter, topic: s
     ],
   }
 }
+
+/**
+ * The same without what the message brought, for a topic that has no room for it beside the reason: says so, and where the
+ * message stands. Whoever sends as much as a broker takes would else stop a consumer for good.
+ */
+export function withoutContent(message: KafkaMessage, letter: DeadLetter, topic: string): OutgoingRecord {
+  const { headers, ...rest } = deadLetterOf({ ...message, key: undefined, value: Buffer.alloc(0), headers: [] }, letter, topic)
+  return { ...rest, headers: [...headers, [`${deadLetterHeaderPrefix}omitted`, Buffer.from('key, value, headers')]] }
+}

@@ -26,7 +26,7 @@ import { lifetime, type NatsConsumer } from './lifetime.ts'
 import { Line } from './line.ts'
 import { storedMessage, type NatsMessage } from './message.ts'
 import { isSubject } from './outgoing.ts'
-import { deadLetterOf } from './refuse.ts'
+import { storeLetter } from './refuse.ts'
 
 /** What {@link consumer} takes. */
 export interface ConsumerOptions<P extends Principal | Anonymous = Principal> {
@@ -72,9 +72,10 @@ export async function consumer<P extends Principal | Anonymous>(
     describe: (message) => describe(message, stream),
     deadLetter: async (message, letter) => {
       if (letters === undefined || deadLetter === dropRefused) return
-      const { stored, content } = message
+      const { stored } = message
       // A dead letter that was stored and not confirmed is stored again, and recognized.
-      await letters.store(deadLetter, content, deadLetterOf(message, letter), `dead/${stored?.stream ?? ''}/${stored?.sequence ?? ''}`)
+      const id = `dead/${stored?.stream ?? ''}/${stored?.sequence ?? ''}`
+      await storeLetter(message, letter, (content, headers) => letters.store(deadLetter, content, headers, id))
     },
     onPause: () =>
       warn('ERR_NATS_UNAVAILABLE' satisfies NatsErrorCode, `The consumer of "${stream}" waits, for messages cannot be judged.`),

@@ -175,6 +175,44 @@ describe('messages of streams', () => {
     await expect(listening.ended).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
   })
 
+  it('that leave no room for the reason are dead letters without their bytes, and hold nobody up', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream()
+    const own = await (await scene.open()).open()
+    const most = own.info?.max_payload ?? 0
+    const letters: string[] = []
+    own.subscribe('core.dead.*', {
+      callback: (_error, { data, headers }) => void letters.push(`${data.length} ${headers?.get('portcullis-dead-letter-omitted')}`),
+    })
+    const client = await scene.open()
+    await using subscribed = await subscriber(
+      { client, subject: 'most', guard: warehouse(), deadLetter: 'core.dead.most' },
+      () => undefined,
+    )
+    const heard: string[] = []
+    await using listening = await consumer(
+      { client, stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead, prefetch: 1 },
+      (message) => void heard.push(message.content.toString()),
+    )
+    own.publish('most', new Uint8Array(most))
+    own.publish(subject, new Uint8Array(most))
+    await own.flush()
+    await using shop = await producer({ client, identity: scene.sign() })
+    await shop.send({ subject, content: 'next' })
+    await expect.poll(() => heard).toEqual(['next'])
+    const [letter] = await scene.stored(deadStream)
+    expect(letter).toMatchObject({
+      text: '',
+      headers: {
+        'portcullis-dead-letter-omitted': 'content, headers',
+        'portcullis-dead-letter-reason': 'no-identity',
+        'portcullis-dead-letter-sequence': '1',
+      },
+    })
+    await expect.poll(() => letters).toEqual(['0 content, headers'])
+    await own.close()
+    void [listening, subscribed]
+  })
+
   it('are not taken from somebody who writes into the inbox of the consumer', async () => {
     const { name, subject, dead, deadStream } = await scene.stream()
     const own = await (await scene.open()).open()

@@ -1,5 +1,6 @@
 import { deadLetterHeaderPrefix, deadLetterHeaders, type DeadLetter, type Reason } from '@portcullis/core'
 import type { MsgHdrs } from '@nats-io/transport-node'
+import { diagnose } from './diagnose.ts'
 import { messageIdHeader, nativeHeaders, type NatsMessage } from './message.ts'
 
 /** What a requester is told, by the numbers of HTTP that services of NATS use in `Nats-Service-Error-Code`. */
@@ -32,6 +33,25 @@ export function deadLetterOf({ subject, headers, stored }: NatsMessage, letter: 
     ...kept.map(([name, values]) => [name === messageIdHeader ? `${deadLetterHeaderPrefix}id` : name, values] as const),
     ...deadLetterHeaders(letter, stood),
   ])
+}
+
+/**
+ * Stores a dead letter with the bytes of the message; where the server has no room for these beside the reason, without
+ * them, and says so. Whoever sends as much as a server takes would else stop a consumer for good.
+ */
+export async function storeLetter(
+  message: NatsMessage,
+  letter: DeadLetter,
+  store: (content: Uint8Array, headers: MsgHdrs) => Promise<void>,
+): Promise<void> {
+  try {
+    await store(message.content, deadLetterOf(message, letter))
+  } catch (error) {
+    if (diagnose(error).code !== 'ERR_NATS_MESSAGE') throw error
+    const headers = deadLetterOf({ ...message, headers: new Map() }, letter)
+    headers.append(`${deadLetterHeaderPrefix}omitted`, 'content, headers')
+    await store(new Uint8Array(), headers)
+  }
 }
 
 /** The headers of the answer to a request that is refused. */

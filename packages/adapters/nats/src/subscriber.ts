@@ -24,7 +24,7 @@ import type { NatsErrorCode } from './errors.ts'
 import { lifetime, type NatsConsumer } from './lifetime.ts'
 import { coreMessage, type NatsMessage } from './message.ts'
 import { isSubject, sealer, type MessageToSend } from './outgoing.ts'
-import { deadLetterOf, refusalOf } from './refuse.ts'
+import { refusalOf, storeLetter } from './refuse.ts'
 import { sent } from './sent.ts'
 
 /** What {@link subscriber} takes. */
@@ -82,7 +82,7 @@ export async function subscriber<P extends Principal | Anonymous>(
       const own = connection
       if (own === undefined) throw codedAs('ERR_NATS_CLOSED', undefined)
       if (deadLetter !== dropRefused)
-        await sent(own, deadLetter, () => own.publish(deadLetter, message.content, { headers: deadLetterOf(message, letter) }))
+        await storeLetter(message, letter, (content, headers) => sent(own, deadLetter, () => own.publish(deadLetter, content, { headers })))
       if (message.reply !== undefined && isInbox(message.reply)) own.publish(message.reply, '', { headers: refusalOf(letter) })
     },
     onPause: () =>
