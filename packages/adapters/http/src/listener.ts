@@ -209,9 +209,14 @@ function wire({ server, channelOf, connections }: Front, pipeline: Pipeline, upg
     guard.report({ type: 'messageRefused', protocol: 'https', code, cause: error, ...addressOf(socket) })
     socket.end(rawAnswer(protocolAnswer(code)), () => socket.destroy())
   })
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) =>
-    upgrades.handle(request, socket, head, connectionOf(request.socket, channelOf)),
-  )
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    try {
+      if (upgrades.handle(request, socket, head, connectionOf(request.socket, channelOf))) connections.release(request.socket)
+    } catch {
+      // As with any request of a certificate that no longer holds.
+      socket.destroy()
+    }
+  })
 }
 
 function listen(server: Http2SecureServer | Server, port: number, host: string): Promise<void> {

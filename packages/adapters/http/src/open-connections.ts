@@ -71,6 +71,11 @@ export class OpenConnections {
     exchange.onClose(() => exchanges?.delete(exchange))
   }
 
+  /** A connection that speaks another protocol from here on is for that to watch. */
+  release(socket: Socket): void {
+    this.#watched.delete(socket)
+  }
+
   /** Tells HTTP/2 peers to open no more streams (RFC 9113 section 6.8). */
   goAway(): void {
     for (const session of this.#sessions.keys()) session.close()

@@ -1,4 +1,11 @@
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { connect } from 'node:tls'
 import { guard, scope, type AuditEvent } from '@portcullis/core'
+import { testPki } from '@portcullis/testkit'
+import { secureClientOptions, tlsBundle, type ServerTlsBundle } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { json, serve, type Listener, type UpgradeRegistration } from './index.ts'
@@ -79,6 +86,48 @@ describe('an upgrade', () => {
     listener.onUpgrade(greeting({ upgrade: () => Promise.reject(new Error('inner')) }))
     expect(await ask('alice').catch(() => '')).toBe('')
     expect(events).toMatchObject([{ type: 'warning', code: 'ERR_HTTP_HANDLER_FAILED' }])
+  })
+
+  it('is its taker’s to watch: a connection on which nothing moves is left alone, one that nobody took is not', async () => {
+    await listener.close({ graceMs: 0 })
+    listener = await serve({ tls, guard: policy, port: 0, timeouts: { idleMs: 100 } }, () => json({}))
+    listener.onUpgrade(greeting({ upgrade: ({ socket }) => void socket.write('HTTP/1.1 101 Switching Protocols\r\n\r\n') }))
+    const socket = connect({ ...secureClientOptions(tls.client, { host: 'localhost', alpn: ['http/1.1'] }), port: listener.port })
+    socket.write('GET /greet HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: greeting\r\n\r\n')
+    let closed = false
+    socket.resume().once('close', () => (closed = true))
+    await once(socket, 'data')
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    expect(closed).toBe(false)
+    socket.destroy()
+    const idle = connect({ ...secureClientOptions(tls.client, { host: 'localhost', alpn: ['http/1.1'] }), port: listener.port })
+    await once(idle.resume(), 'close')
+  })
+
+  it('over a certificate that is trusted no more ends the connection, not the process', async () => {
+    await listener.close({ graceMs: 0 })
+    const folder = await mkdtemp(join(tmpdir(), 'portcullis-http-'))
+    const pemFile = join(folder, 'trust.pem')
+    try {
+      const { servers, clients, authorities } = await testPki()
+      await writeFile(pemFile, authorities.clients)
+      const bundle: ServerTlsBundle = await tlsBundle({
+        side: 'server',
+        identity: { key: { pem: servers.sound.pem }, certificates: { pem: servers.sound.pem } },
+        clientCertificates: { accept: { people: { pemFile } } },
+      })
+      listener = await serve({ tls: bundle, guard: policy, port: 0 }, () => json({}))
+      const { pem } = clients.alice
+      const socket = connect({ host: 'localhost', port: listener.port, ca: authorities.sound, key: pem, cert: pem })
+      await once(socket, 'secureConnect')
+      await writeFile(pemFile, authorities.renewed)
+      await bundle.reload()
+      socket.resume().write('GET /greet HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: greeting\r\n\r\n')
+      await once(socket, 'close')
+      bundle.close()
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 
   it('tells its takers when the listener stops', async () => {

@@ -67,7 +67,8 @@ export class Upgrades {
     for (const registration of this.#registrations) registration.closing?.()
   }
 
-  handle(request: IncomingMessage, socket: Duplex, head: Buffer, connection: Connection): void {
+  /** Hands an upgrade to whoever registered for it; false if nobody did, and it was refused. */
+  handle(request: IncomingMessage, socket: Duplex, head: Buffer, connection: Connection): boolean {
     // Node hands the socket over bare: an error of it is nobody's until a protocol has taken it.
     socket.on('error', destroyed)
     const target = parseTarget(request.url ?? '', Number.MAX_SAFE_INTEGER)
@@ -101,9 +102,10 @@ export class Upgrades {
       this.#guard.report({ type: 'warning', protocol: 'https', code: 'ERR_HTTP_HANDLER_FAILED', cause })
       socket.destroy()
     })
+    return true
   }
 
-  #answer(socket: Duplex, code: AnsweredCode, { channel }: Connection): void {
+  #answer(socket: Duplex, code: AnsweredCode, { channel }: Connection): false {
     this.#guard.report({
       type: 'messageRefused',
       protocol: 'https',
@@ -111,6 +113,7 @@ export class Upgrades {
       ...(channel.remoteAddress !== undefined && { remoteAddress: channel.remoteAddress }),
     })
     socket.end(rawAnswer(protocolAnswer(code)), () => socket.destroy())
+    return false
   }
 }
 
