@@ -37,7 +37,7 @@ export class Words {
       subject: name,
       scopes: word === 'narrow-word' ? [] : this.#scopes,
       ...(name.startsWith('brief') && { expiresAt: new Date(this.#clock.now() + 10_000) }),
-      ...(name.startsWith('ended') && { revocations: [this.revocation] }),
+      ...(name.startsWith('ended') && word !== 'other-word' && { revocations: [this.revocation] }),
     })
   })
 }

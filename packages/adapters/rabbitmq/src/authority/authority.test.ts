@@ -67,10 +67,12 @@ describe('an authority', () => {
   })
 
   it('denies a wrong password, an empty one and none, and takes an outage for no', async () => {
-    const { login, post, enter } = await setUp()
+    const { login, post, enter, events } = await setUp()
     expect(await login('alice', 'guess')).toEqual(no)
     expect(await login('alice', '')).toEqual(no)
     expect(await post('user', { username: 'alice' })).toEqual(no)
+    // An empty password is something that was presented, and reaches no directory.
+    expect(events.map((event) => event.type === 'decision' && event.credentials)).toEqual([['basic'], ['malformed'], []])
     expect(await login('outage')).toEqual({ status: 503, text: '' })
     expect(await enter('alice')).toEqual(no)
     expect(await enter('outage')).toEqual(no)
@@ -145,7 +147,11 @@ describe('an authority', () => {
   })
 
   it('lends nobody the rights of another issuer’s principal of the same name', async () => {
-    const { login, enter, clock } = await setUp()
+    const { login, enter, clock, words } = await setUp()
+    expect(await login('ended')).toEqual(yes)
+    expect(await login('ended', 'other-word')).toEqual(no)
+    words.revocation.revoke('left')
+    expect(await login('ended', 'other-word')).toEqual(yes)
     expect(await login('brief')).toEqual(yes)
     // Before it has entered, and after.
     expect(await login('brief', 'other-word')).toEqual(no)
@@ -207,7 +213,7 @@ describe('an authority', () => {
 
   it('lets nobody in whom nobody proved', async () => {
     // As plain JavaScript could write it.
-    const { post, enter } = await setUp({ guard: guard({ authenticate: absent() }) as never })
+    const { post, enter } = await setUp({ guard: guard({ authenticate: absent() }) as never, nameOf: () => 'alice' })
     expect(await post('user', { username: 'alice' })).toEqual(no)
     expect(await enter('alice')).toEqual(no)
     await expect(setUp({ guard: guard({ authenticate: everyone() }) as never })).rejects.toMatchObject({ family: 'configuration' })
@@ -301,6 +307,9 @@ describe('who is not the broker', () => {
     ['what is no HTTP', 'junk\r\n\r\n'],
     ['a length that is none', 'POST /user HTTP/1.1\r\ncontent-length: x\r\n\r\n'],
     ['CONNECT', 'CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n'],
+    ['an announced body', 'POST /user HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n'],
+    ['an expectation', 'POST /user HTTP/1.1\r\nhost: a\r\nexpect: more\r\ncontent-length: 5\r\n\r\n'],
+    ['a call without a host', 'POST /user HTTP/1.1\r\ncontent-length: 0\r\n\r\n'],
     ['an upgrade', 'GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n'],
     ['too many header fields', `GET / HTTP/1.1\r\n${'a: b\r\n'.repeat(3_000)}`],
   ])('gets no byte for %s', async (_what, bytes) => {
