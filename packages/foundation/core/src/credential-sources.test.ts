@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { bearer } from './fixtures.test-support.ts'
 import {
@@ -12,6 +13,7 @@ import {
   type SourceRequest,
   type Supplied,
 } from './index.ts'
+import { maxTargets } from './credential-sources.ts'
 import { manualClock } from './testing.ts'
 
 const target = { origin: 'https://a.example', secure: true }
@@ -93,6 +95,19 @@ describe('cached', () => {
     await expect(one).rejects.toThrow('gone')
     expect(tokenOf(await other)).toBe('t1')
     expect(state.asked[0]?.signal?.aborted).toBe(false)
+  })
+
+  it('keeps the credentials of as many targets as it may, and puts out the oldest first', async () => {
+    const clock = manualClock()
+    const { state, source } = counting(clock)
+    const reused = cached(source, { clock })
+    const at = (number: number) => reused({ target: { origin: `https://${number}.example`, secure: true } })
+    for (let number = 0; number <= maxTargets; number++) await at(number)
+    const fetched = state.fetched
+    for (let number = 1; number <= maxTargets; number++) await at(number)
+    expect(state.fetched).toBe(fetched)
+    await at(0)
+    expect(state.fetched).toBe(fetched + 1)
   })
 
   it('may be applied twice', async () => {
@@ -183,6 +198,63 @@ describe('keepWarm', () => {
   })
 })
 
+describe('keepWarm, with a source or a listener that fails it,', () => {
+  it('hands on which credential was refused, and nothing otherwise', async () => {
+    const clock = manualClock()
+    const { state, source } = counting(clock)
+    using warm = keepWarm(source, target, { clock })
+    await Promise.all([warm.ready(), warm.ready()])
+    expect(state.fetched).toBe(1)
+    const { credential } = warm.current()
+    warm.refuse(credential)
+    await settle()
+    expect(state.asked.map(({ refused }) => refused)).toEqual([undefined, credential])
+    expect(Object.hasOwn(state.asked[0] as object, 'refused')).toBe(false)
+  })
+
+  it('is ready once a later fetch succeeds', async () => {
+    const clock = manualClock()
+    const { state, source } = counting(clock)
+    state.failing = true
+    using warm = keepWarm(source, target, { clock })
+    await expect(warm.ready()).rejects.toMatchObject({ code: 'ERR_X' })
+    state.failing = false
+    await warm.ready()
+    expect(tokenOf(warm.current())).toBe('t1')
+  })
+
+  it('asks a source that has nothing newer ever more rarely', async () => {
+    const clock = manualClock()
+    const only = { credential: bearer('only'), expiresAt: new Date(clock.now() + 100_000) }
+    let asked = 0
+    using warm = keepWarm(() => (asked++, only), target, { clock, random: () => 0.5, retryMs: 1_000 })
+    await warm.ready()
+    for (let second = 0; second < 3_600; second++) await clock.advanceAsync(1_000)
+    expect(asked).toBeGreaterThan(50)
+    expect(asked).toBeLessThan(100)
+  })
+
+  it('tells the others when one listener throws, and takes it for no failure of the source', async () => {
+    const clock = manualClock()
+    const { state, source } = counting(clock)
+    const failures: unknown[] = []
+    using warm = keepWarm(source, target, { clock, onFailure: (error) => failures.push(error) })
+    await warm.ready()
+    const warned = once(process, 'warning')
+    const told: string[] = []
+    warm.subscribe(() => {
+      throw new Error('faulty listener')
+    })
+    warm.subscribe((supplied) => told.push(tokenOf(supplied)))
+    warm.refuse(warm.current().credential)
+    await settle()
+    expect(told).toEqual(['t2'])
+    expect(failures).toEqual([])
+    expect(state.fetched).toBe(2)
+    await expect(warned).resolves.toMatchObject([{ message: 'faulty listener' }])
+  })
+})
+
 describe('forTargets', () => {
   it('yields only to the named origins over secure channels', () => {
     const check = forTargets('source', ['https://A.example:443/path', 'kafka://b.example:9094'])
@@ -204,6 +276,9 @@ describe('sameCredential', () => {
     expect(sameCredential(bearer('a'), bearer('a', 'cookie:x'))).toBe(false)
     expect(sameCredential(key([1]), key([1]))).toBe(true)
     expect(sameCredential(key([1]), key([2]))).toBe(false)
+    const withMore = Object.assign(bearer('a'), { more: 1 })
+    expect(sameCredential(bearer('a'), withMore)).toBe(false)
+    expect(sameCredential(withMore, bearer('a'))).toBe(false)
     expect(
       sameCredential(
         { kind: 'basic', carrier: 'a', username: 'u', password: secret('p') },

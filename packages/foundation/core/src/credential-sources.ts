@@ -2,6 +2,7 @@ import { systemClock, type Clock, type Timer } from './clock.ts'
 import { SingleFlight } from './cache.ts'
 import type { Credential } from './credential.ts'
 import { ConfigurationError, isSecurityError, UnavailableError } from './errors.ts'
+import { tell } from './listeners.ts'
 import { checkOptions, requireNumber, requireTexts } from './options.ts'
 import { backoffMs } from './retry.ts'
 import { isSecret } from './secret.ts'
@@ -20,8 +21,8 @@ export interface CachedOptions {
 
 /** Thirty seconds ahead covers a slow fetch and clocks that differ a little. */
 export const defaultRefreshAheadMs = 30_000
-// One source serves the targets that it was made for; this many are a configuration, not a crowd.
-const maxTargets = 1_000
+/** For how many targets one `cached` source keeps credentials: those that it was made for are a configuration, not a crowd. */
+export const maxTargets = 1_000
 
 interface Kept {
   readonly supplied: Supplied
@@ -105,7 +106,7 @@ export interface WarmCredential {
 
 /** Options of {@link keepWarm}. */
 export interface KeepWarmOptions extends CachedOptions {
-  /** The first delay after a failed fetch; doubles up to {@link maxRetryMs}. Default: 1,000. */
+  /** The first delay after a fetch that failed or brought nothing new; doubles up to {@link maxRetryMs}. Default: 1,000. */
   readonly retryMs?: number
   /** Hears of failed fetches; the last good credential serves on meanwhile. */
   readonly onFailure?: (error: unknown) => void
@@ -142,31 +143,35 @@ export function keepWarm(source: CredentialSource, target: Target, options: Keep
   const stop = new AbortController()
   let present: { readonly supplied: Supplied; readonly expiresAtMs: number } | undefined
   let timer: Timer | undefined
-  let failures = 0
+  // How often in a row nothing new came of asking.
+  let fruitless = 0
   let fetching: Promise<void> | undefined
 
   const wait = (delayMs: number): void => {
     timer?.cancel()
     if (!stop.signal.aborted) timer = clock.schedule(delayMs, () => void fetchNow().catch(() => undefined))
   }
+  const waitInVain = (): void => wait(backoffMs(fruitless++, retryMs, maxRetryMs, random))
   const fetchNow = (refused?: Credential): Promise<void> => {
     fetching ??= (async () => {
       try {
         const supplied = await source({ target, signal: stop.signal, ...(refused !== undefined && { refused }) })
         if (stop.signal.aborted) return
-        failures = 0
         const now = clock.now()
         const expiresAtMs = supplied.expiresAt?.getTime() ?? now + defaultLifetimeMs
         const changed = present === undefined || !sameCredential(present.supplied.credential, supplied.credential)
-        // A source that caches by itself gives the old one while it fetches the next; that one is there in a moment.
         const sameAsBefore = !changed && expiresAtMs === present?.expiresAtMs
         present = { supplied, expiresAtMs }
-        if (sameAsBefore) wait(retryMs)
-        else wait(Math.max(retryMs, expiresAtMs - Math.min(refreshAheadMs, (expiresAtMs - now) / 5) * (1 + random() / 10) - now))
-        if (changed) for (const listener of listeners) listener(supplied)
+        // A source that caches by itself gives the old one while it fetches the next; that one is there in a moment.
+        if (sameAsBefore) waitInVain()
+        else {
+          fruitless = 0
+          wait(Math.max(retryMs, expiresAtMs - Math.min(refreshAheadMs, (expiresAtMs - now) / 5) * (1 + random() / 10) - now))
+        }
+        if (changed) tell(listeners, supplied)
       } catch (error) {
         if (stop.signal.aborted) return
-        wait(backoffMs(failures++, retryMs, maxRetryMs, random))
+        waitInVain()
         onFailure?.(error)
         throw error
       } finally {
