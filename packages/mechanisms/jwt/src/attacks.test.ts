@@ -334,6 +334,10 @@ describe('critical extensions', () => {
     },
   )
 
+  it('crit names nothing twice, though it is understood', async () => {
+    expect(await withHeader({ alg: 'RS256', crit: ['b64', 'b64'], b64: true })).toBe('ERR_JWT_CRITICAL_UNKNOWN')
+  })
+
   it('b64 is understood, and never false', async () => {
     expect(await withHeader({ alg: 'RS256', crit: ['b64'], b64: true })).toBe('accepted')
     for (const b64Value of [false, 'true', 0, null]) {

@@ -114,6 +114,7 @@ describe('claims', () => {
     ['ERR_JWT_NOT_YET_VALID', { nbf: start + 1 }],
     ['accepted', { nbf: start }],
     ['ERR_JWT_CLAIM_INVALID', { nbf: 'now' }],
+    ['ERR_JWT_CLAIM_INVALID', { nbf: -1 }],
     ['ERR_JWT_CLAIM_INVALID', { iat: {} }],
     ['ERR_JWT_CLAIM_INVALID', { sub: 7 }],
     ['ERR_JWT_CLAIM_INVALID', { jti: {} }],

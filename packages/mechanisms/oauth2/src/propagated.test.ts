@@ -191,6 +191,21 @@ describe('a propagated credential', () => {
     expect(tokenOf(await source({ target: stock, onBehalfOf: two.principal }))).toBe('alice.stock.2')
   })
 
+  it('is told apart by who it is, not only by the inbound token, which two guards may read differently', async () => {
+    const { token, principal } = await caller('alice', ['shop'], { client_id: 'web' })
+    const byClient = jwt({
+      issuer: 'https://sts.example',
+      audience: 'shop',
+      keys: { publicKey: keys.publicKey },
+      subjectClaim: 'client_id',
+      clock,
+    })
+    const web = await prove(guard({ authenticate: byClient, clock }), bearer(token))
+    const first = tokenOf(await source({ target: orders, onBehalfOf: principal }))
+    expect(tokenOf(await source({ target: orders, onBehalfOf: web }))).not.toBe(first)
+    expect(tokenOf(await source({ target: orders, onBehalfOf: principal }))).toBe(first)
+  })
+
   it('is exchanged anew once when the target refuses it', async () => {
     const { principal } = await caller('alice')
     const first = await source({ target: stock, onBehalfOf: principal })
