@@ -18,7 +18,6 @@ export function describe(message: NatsMessage, resource: string): AccessRequest 
       ...(stored !== undefined && {
         position: `${stored.stream}/${stored.sequence}`,
         appendedAtMs: stored.at.getTime(),
-        redelivered: stored.deliveries > 1,
       }),
     }),
   }

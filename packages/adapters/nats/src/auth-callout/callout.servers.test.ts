@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import {
   authenticator,
   credentialOf,
@@ -19,7 +18,7 @@ import { withoutIdentity } from '../danger.ts'
 import { publisher, subjectToken } from '../index.ts'
 import { Scene } from '../nats.test-support.ts'
 import { authCallout, type AuthCallout } from './index.ts'
-import { readRequest } from './request.ts'
+import { describeConnection, readRequest } from './request.ts'
 
 const issuer = createAccount()
 const xkey = createCurve()
@@ -142,15 +141,27 @@ describe('an auth callout', () => {
     expect(JSON.stringify(events)).not.toContain('open-sesame')
   })
 
-  it('ends a connection when its principal ends', async () => {
-    const connection = await (await as('brief')).open()
-    const heard: string[] = []
-    void (async () => {
-      for await (const status of connection.status()) heard.push(status.type === 'error' ? status.error.name : status.type)
-    })()
-    await wait(4_000)
-    expect(heard).toContain('UserAuthenticationExpiredError')
-    await connection.close()
+  it('ends a connection when its principal ends, and at the latest when it was said to', { timeout: 30_000 }, async () => {
+    await using own = new Scene(await startNats({ config }))
+    await using short = await authCallout({
+      client: await own.open({ credentials: own.as('auth', 'auth') }),
+      guard: guard({ authenticate: words }),
+      admit: () => ({ account: 'APP', publish: ['>'], subscribe: ['>'] }),
+      issuer: text(issuer.getSeed()),
+      xkey: text(xkey.getSeed()),
+      maxLifetimeMs: 2_500,
+    })
+    const ends = async (at: Scene, username: string): Promise<void> => {
+      const connection = await (await at.open({ credentials: at.as(username, 'open-sesame') })).open()
+      const heard: string[] = []
+      void (async () => {
+        for await (const status of connection.status()) heard.push(status.type === 'error' ? status.error.name : status.type)
+      })()
+      await expect.poll(() => heard, { timeout: 10_000 }).toContain('UserAuthenticationExpiredError')
+      await connection.close()
+    }
+    await Promise.all([ends(scene, 'brief'), ends(own, 'alice')])
+    void short
   })
 
   it('refuses keys of another form', async () => {
@@ -169,6 +180,7 @@ describe('an auth callout', () => {
 
 describe('a request for authorization', () => {
   const server = createServer()
+  const account = createAccount()
   const serverXkey = createCurve()
   const now = Date.now()
   const made = async (changes: object = {}, signer = server, opts: object = {}): Promise<Uint8Array> => {
@@ -202,11 +214,27 @@ describe('a request for authorization', () => {
       read(sound, serverXkey.getPublicKey(), undefined, now - 120_000),
       read(await made({}, createServer())),
       read(await made({}, createAccount())),
+      read(await made({ server_id: { id: account.getPublicKey(), xkey: serverXkey.getPublicKey() } }, account)),
       read(await made({ server_id: { id: server.getPublicKey(), xkey: createCurve().getPublicKey() } })),
       read(await made({}, server, { aud: 'elsewhere' })),
       read(await made({ user_nkey: 'AAAA' })),
       read(Buffer.from('junk')),
     ]
     expect(wrong.map((one) => typeof one)).toEqual(wrong.map(() => 'string'))
+  })
+
+  it('holds what the client presented, and whether it came over TLS', () => {
+    const described = (connect_opts: object, client_tls?: object) =>
+      describeConnection({ client_info: { host: '192.0.2.7' }, connect_opts: { protocol: 1, ...connect_opts }, client_tls } as never)
+    const kinds = (connect_opts: object): unknown[] => described(connect_opts).credentials.map(({ kind }) => kind)
+    expect(kinds({})).toEqual([])
+    expect(kinds({ user: 'a', pass: 'b' })).toEqual(['basic'])
+    expect(kinds({ user: 'a', auth_token: 'b' })).toEqual(['basic', 'bearer'])
+    // Nobody has checked these.
+    expect(kinds({ nkey: 'UA' })).toEqual(['malformed'])
+    expect(kinds({ jwt: 'a.b.c', user: 'a', pass: 'b' })).toEqual(['basic', 'malformed'])
+    const secure = [undefined, {}, { version: '' }, { version: '1.3' }].map((tls) => described({}, tls).channel.secure)
+    expect(secure).toEqual([false, false, false, true])
+    expect(described({}).channel).toMatchObject({ from: 'peer', remoteAddress: '192.0.2.7' })
   })
 })
