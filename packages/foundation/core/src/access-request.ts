@@ -69,7 +69,7 @@ export interface MessageFacts {
   readonly position?: string
   /** When the broker took it, by the broker's clock, in milliseconds. Absent where only the producer says a time. */
   readonly appendedAtMs?: number
-  /** The broker says that it hands this message out again. */
+  /** The broker says that it hands this message out again. Counts only where it has no position. */
   readonly redelivered?: boolean
 }
 

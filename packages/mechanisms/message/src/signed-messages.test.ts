@@ -202,6 +202,8 @@ describe('signedMessages', () => {
     expect(await consume(envelope, { ...sent, position: 'orders/0/1' })).toMatchObject({ outcome: 'allow' })
     expect(await consume(envelope, { ...sent, position: 'orders/0/1' })).toMatchObject({ outcome: 'allow' })
     expect(await consume(envelope, { ...sent, position: 'orders/0/2' })).toMatchObject({ code: 'ERR_MESSAGE_REPLAYED' })
+    // A replay is one also when it is handed out a second time.
+    expect(await consume(envelope, { ...sent, position: 'orders/0/2', redelivered: true })).toMatchObject({ code: 'ERR_MESSAGE_REPLAYED' })
     const queued = await produce()
     expect(await consume(queued)).toMatchObject({ outcome: 'allow' })
     expect(await consume(queued, { ...sent, redelivered: true })).toMatchObject({ outcome: 'allow' })

@@ -129,10 +129,12 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
       revocations: opened.revocations,
     })
     const { position = '', redelivered = false } = binding.message ?? {}
+    // Where there is a position it alone tells a redelivery: a replay that was not acknowledged in time is handed out again, too.
+    const known = redelivered && position === ''
     // Beyond this time the message is refused as untimely wherever it comes again, so its identifier may be forgotten.
     const until = Math.max(now, envelope.signedAtMs) + Math.max(limits.maxAgeMs, limits.maxTransitMs) + limits.toleranceMs
     const sighting = memory.see(`${envelope.issuer}\n${envelope.id}`, position, until)
-    const decide = (seen: Sighting): Verdict => afterSighting(seen, principal, redelivered)
+    const decide = (seen: Sighting): Verdict => afterSighting(seen, principal, known)
     return sighting instanceof Promise ? sighting.then(decide) : decide(sighting)
   }
 
