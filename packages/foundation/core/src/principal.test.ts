@@ -104,6 +104,10 @@ describe('a revocation', () => {
 })
 
 describe('a secret', () => {
+  it.each([undefined, null, 7, Buffer.from('x'), {}])('is not made of %s', (value) => {
+    expect(() => secret(value as never)).toThrow(expect.objectContaining({ code: 'ERR_OPTION_INVALID', family: 'configuration' }))
+  })
+
   it('prints as [secret] everywhere', () => {
     const hidden = secret('hunter2')
     for (const text of [

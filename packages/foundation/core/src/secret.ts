@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { inspect } from 'node:util'
+import { ConfigurationError } from './errors.ts'
 
 const brand = Symbol.for('portcullis.secret')
 
@@ -46,9 +47,18 @@ export class Secret {
   }
 }
 
-/** Wraps text as a {@link Secret}; a secret passes as it is. */
+/**
+ * Wraps text as a {@link Secret}; a secret passes as it is. Throws `ERR_OPTION_INVALID` for anything else, `undefined`
+ * above all: a variable of the environment that is not set is no secret. Empty text is one, for a peer may send it;
+ * who needs more says so where it is used.
+ */
 export function secret(text: string | Secret): Secret {
-  return typeof text === 'string' ? new Secret(text) : text
+  if (typeof text === 'string') return new Secret(text)
+  if (isSecret(text)) return text
+  throw new ConfigurationError(
+    'ERR_OPTION_INVALID',
+    `secret() takes text, not ${text === null ? 'null' : typeof text}; is the variable set that it comes from?`,
+  )
 }
 
 /** Tells a {@link Secret}, also one made by another copy of this package. */
