@@ -11,16 +11,17 @@ const names = globSync('*/*/main.ts', { cwd: folder })
   .toSorted()
 const [name, ...args] = process.argv.slice(2)
 
-if (name === undefined) {
-  const width = Math.max(0, ...names.map((each) => each.length))
-  for (const each of names) process.stdout.write(`${each.padEnd(width)}  ${title(each)}\n`)
-  process.stdout.write('\nnpm run example -- <protocol>/<example>\n')
-} else if (names.includes(name)) {
+if (name !== undefined && names.includes(name)) {
   await buildPackages()
   process.exitCode = await run(process.execPath, [join(folder, name, 'main.ts'), ...args])
 } else {
-  process.stderr.write(`There is no example ${name}. These are: ${names.join(', ')}.\n`)
-  process.exitCode = 1
+  const width = Math.max(0, ...names.map((each) => each.length))
+  for (const each of names) process.stdout.write(`${each.padEnd(width)}  ${title(each)}\n`)
+  process.stdout.write('\nnpm run example -- <protocol>/<example>\n')
+  if (name !== undefined) {
+    process.stderr.write(`There is no example "${name}": the list stands above.\n`)
+    process.exitCode = 1
+  }
 }
 
 /** The first line of the example's README, without its mark-up. */

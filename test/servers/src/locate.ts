@@ -14,8 +14,8 @@ export function folderOf(name: ToolName): string {
   return path.join(toolsFolder, `${name}-${tool.version ?? 'unpinned'}`)
 }
 
-/** What `npm run provision` is called in messages: the one command that a reader of an error has to know. */
-export const provisionCommand = 'node test/servers/src/provision-cli.ts'
+/** The one command that a reader of an error has to know. */
+export const provisionCommand = 'npm run provision'
 
 /** Finds every part of a tool, or tells which are missing. Looks at the disk each time and starts nothing. */
 export function locate(name: ToolName): { found: Record<string, string>; missing: string[] } {

@@ -36,6 +36,6 @@ test('what cannot be found is named part by part', () => {
 
 test('asking for what is not there is an error that says how to get it, never a skipped test', () => {
   expect(() => pathOf('openssl', 'absent' as 'openssl')).toThrow(
-    'absent (foreign client, test PKI) is not on this machine; run: node test/servers/src/provision-cli.ts',
+    'absent (foreign client, test PKI) is not on this machine; run: npm run provision',
   )
 })

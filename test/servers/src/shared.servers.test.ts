@@ -74,7 +74,7 @@ test('a server that cannot start tells everybody who asks, with the command that
   delete process.env[runDirectoryVariable]
   const teardown = setup()
   const run = process.env[runDirectoryVariable] ?? ''
-  const failed = 'nats-server (NATS server) is not on this machine; run: node test/servers/src/provision-cli.ts'
+  const failed = 'nats-server (NATS server) is not on this machine; run: npm run provision'
   writeFileSync(path.join(run, 'nats.failed'), failed)
   await expect(inProcess(use('nats'))).rejects.toThrow(failed)
   expect(readdirSync(run).filter((file) => file.endsWith('.pid'))).toEqual([])
