@@ -27,7 +27,7 @@ describe('snippets', () => {
     writeFileSync(join(workshop, 'tsconfig.json'), JSON.stringify(strict))
   })
 
-  it('compile', () => {
+  it('compile', { timeout: 60_000 }, () => {
     const { stdout, status } = spawnSync(join(root, 'node_modules', '.bin', 'tsc'), ['-p', workshop, '--pretty', 'false'], {
       encoding: 'utf8',
     })
