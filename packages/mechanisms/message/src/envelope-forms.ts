@@ -47,14 +47,14 @@ export function opener(options: OpenerOptions): (envelope: string) => Opened | R
 
   return (envelope) => {
     if (envelope.length > maxEnvelopeLength) return refuse('ERR_MESSAGE_CLAIM_INVALID')
-    // Neither mark can stand in a token, so whichever is there tells the form.
+    // Neither mark can stand in a token, so whichever is there tells the form. One part more than it has shows that there are more.
     if (envelope.includes('~')) {
-      const parts = envelope.split('~')
+      const parts = envelope.split('~', 5)
       return after(batches.open(parts[0] ?? ''), openBatch, parts)
     }
     if (!envelope.includes('^')) return single.verify(envelope)
     if (handshakes === undefined) return refuse('ERR_MESSAGE_SESSION')
-    const parts = envelope.split('^')
+    const parts = envelope.split('^', 4)
     return after(handshakes.open(parts[0] ?? ''), openSession, parts)
   }
 }
@@ -79,8 +79,10 @@ function proofOf({ claims }: VerifiedJwt): BatchProof | undefined {
 
 function openBatch({ verified, content: proof }: Known<BatchProof | undefined>, parts: readonly string[]): Opened | Refused {
   const [, leaf = '', index = '', path = ''] = parts
-  if (proof === undefined || parts.length !== 4 || !/^(?:0|[1-9]\d?)$/.test(index)) return refuse('ERR_MESSAGE_CLAIM_INVALID')
-  if (!proof.accepts(leaf, Number(index), path)) return refuse('ERR_MESSAGE_BATCH')
+  const place = Number(index)
+  // A number has one spelling: no zeros in front, no other signs.
+  if (proof === undefined || parts.length !== 4 || String(place) !== index) return refuse('ERR_MESSAGE_CLAIM_INVALID')
+  if (!proof.accepts(leaf, place, path)) return refuse('ERR_MESSAGE_BATCH')
   return together(verified, leaf)
 }
 
