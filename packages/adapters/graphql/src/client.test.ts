@@ -1,7 +1,10 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { cached, UnavailableError, type CredentialSource } from '@portcullis/core'
-import { secureServerOptions } from '@portcullis/tls'
+import { secureServerOptions, tlsBundle, type ClientTlsBundle } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { useServer } from 'graphql-ws/use/ws'
 import { createSchema, createYoga } from 'graphql-yoga'
@@ -99,6 +102,29 @@ describe('the client', () => {
     await stream.return?.()
   })
 
+  it('leaves a server that is no longer trusted, in the middle of a subscription', async () => {
+    await open()
+    const folder = await mkdtemp(join(tmpdir(), 'portcullis-graphql-'))
+    const pemFile = join(folder, 'trust.pem')
+    await writeFile(pemFile, ours.authority)
+    const bundle: ClientTlsBundle = await tlsBundle({ side: 'client', trust: { pemFile } })
+    const one = await client({ url: server.url, tls: bundle, credentials: yielding('alice') })
+    try {
+      const next = one.subscribe({ query: 'subscription { ticks { number } }' }).next()
+      next.catch(() => undefined)
+      await until('A subscription', () => listeners.size === 1)
+      const other = await developmentTls()
+      await writeFile(pemFile, other.authority)
+      other.close()
+      await bundle.reload()
+      await expect.poll(() => listeners.size, { timeout: 5_000 }).toBe(0)
+    } finally {
+      one.close()
+      bundle.close()
+      await rm(folder, { recursive: true })
+    }
+  })
+
   it('does not connect for ever with credentials that are refused', async () => {
     await open()
     const source = yielding('bad')
@@ -158,6 +184,16 @@ describe('the client', () => {
     publish(9)
     expect(await next).toMatchObject({ value: { data: { ticks: { number: 9 } } } })
     await stream.return?.()
+  })
+
+  it('may be closed while it connects in vain', async () => {
+    await open()
+    const one = await client({ url: 'https://localhost:1/graphql', tls: ours.client })
+    const next = one.subscribe({ query: 'subscription { ticks { number } }' }).next()
+    one.close()
+    expect(await next).toMatchObject({ done: true })
+    // A rejection that nobody takes would end the process; the run fails with it.
+    await new Promise((resolve) => setTimeout(resolve, 50))
   })
 
   it('says what is wrong with its options', async () => {

@@ -20,7 +20,7 @@ import {
   type Supplied,
 } from '@portcullis/core'
 import { client as httpClient, type Client as HttpClient } from '@portcullis/http'
-import { isTlsBundle, secureClientOptions, tlsBundle, type ClientTlsBundle, type ClientTlsOptions } from '@portcullis/tls'
+import { attachClient, isTlsBundle, secureClientOptions, tlsBundle, type ClientTlsBundle, type ClientTlsOptions } from '@portcullis/tls'
 import { createClient, type Client as SocketClient } from 'graphql-ws'
 import { WebSocket } from 'ws'
 import type { GraphqlErrorCode } from './errors.ts'
@@ -189,7 +189,8 @@ class EndpointClient implements Client {
 
   close(): void {
     this.#closing.abort()
-    void this.#sockets?.dispose()
+    // It waits for a connection that is being made, and that may come to nothing.
+    Promise.resolve(this.#sockets?.dispose()).catch(() => undefined)
     this.#call.close()
     this.#release?.()
   }
@@ -206,12 +207,11 @@ class EndpointClient implements Client {
     class SecureWebSocket extends WebSocket {
       constructor(address: string | URL, protocols?: string | string[]) {
         super(address, protocols, {
-          createConnection: () =>
-            connect({
-              ...secureClientOptions(bundle, { host, alpn: ['http/1.1'], ...(serverName !== undefined && { serverName }) }),
-              host,
-              port,
-            }),
+          createConnection: () => {
+            const secure = secureClientOptions(bundle, { host, alpn: ['http/1.1'], ...(serverName !== undefined && { serverName }) })
+            const socket = connect({ ...secure, host, port })
+            return socket.once('secureConnect', () => attachClient(socket, bundle))
+          },
           handshakeTimeout: timeoutMs,
           maxPayload: maxMessageBytes,
           perMessageDeflate: false,

@@ -214,10 +214,13 @@ async function replyOf(response: Response, nonce: string | undefined): Promise<R
     // RFC 9113 section 8.2.2: HTTP/2 has no such field.
     if (name !== 'connection' && name !== 'content-length') headers[name] = value
   })
+  // Several fields, and not one.
+  const cookies = response.headers.getSetCookie()
   if (nonce !== undefined) headers['dpop-nonce'] = nonce
   const { status, body } = response
   const streams =
     headers['content-type']?.startsWith('text/event-stream') === true || headers['content-type']?.startsWith('multipart/') === true
-  if (body === null) return { status, headers }
-  return { status, headers, body: streams ? (body as never) : await response.text() }
+  const fields = cookies.length === 0 ? headers : { ...headers, 'set-cookie': cookies }
+  if (body === null) return { status, headers: fields }
+  return { status, headers: fields, body: streams ? (body as never) : await response.text() }
 }

@@ -49,15 +49,6 @@ export const endings: Readonly<Record<EndReason, Ending>> = {
   shutdown: { close: 1001, text: 'Going away', code: undefined },
 }
 
-/** The extensions of a refusal: its code and, as GraphQL has no field for them within an answer, its challenges. */
-export function refusalExtensions({ reason, advice, offers }: Refusal): GraphQLErrorExtensions {
-  const challenges =
-    reason === 'missing' || refusals[reason].code === 'UNAUTHENTICATED' || reason === 'insufficientScope'
-      ? formatChallenges(offers, reason, advice)
-      : []
-  return { code: refusals[reason].code, ...(challenges.length > 0 && { challenges }) }
-}
-
 /** The error of a field that was refused. */
 export function refusalError(refusal: Refusal): GraphQLError {
   return new GraphQLError(refusals[refusal.reason].message, { extensions: refusalExtensions(refusal) })
@@ -73,4 +64,11 @@ export function endError(reason: EndReason): GraphQLError | undefined {
 /** A whole answer that refuses. */
 export function refusalResult(refusal: Refusal): string {
   return JSON.stringify({ errors: [{ message: refusals[refusal.reason].message, extensions: refusalExtensions(refusal) }] })
+}
+
+/** The extensions of a refusal: its code and, as GraphQL has no field for them within an answer, its challenges. */
+function refusalExtensions({ reason, advice, offers }: Refusal): GraphQLErrorExtensions {
+  const challenges =
+    refusals[reason].code === 'UNAUTHENTICATED' || reason === 'insufficientScope' ? formatChallenges(offers, reason, advice) : []
+  return { code: refusals[reason].code, ...(challenges.length > 0 && { challenges }) }
 }

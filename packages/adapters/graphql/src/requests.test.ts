@@ -191,6 +191,17 @@ describe('a stored operation', () => {
   })
 })
 
+it('an answer has all its cookies', async () => {
+  const cookies = {
+    onResponse({ response }: { readonly response: Response }): void {
+      response.headers.append('set-cookie', 'a=1')
+      response.headers.append('set-cookie', 'b=2')
+    },
+  }
+  await open({ yoga: { plugins: [cookies] } })
+  expect((await run('{ hello }')).headers['set-cookie']).toEqual(['a=1', 'b=2'])
+})
+
 describe('an error', () => {
   it.each(['production', 'development'])('of a resolver tells nothing of the inside, also in %s, and is reported', async (mode) => {
     vi.stubEnv('NODE_ENV', mode)

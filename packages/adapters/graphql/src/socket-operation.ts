@@ -1,6 +1,7 @@
 import { GraphQLError, type DocumentNode, type ExecutionArgs, type GraphQLSchema } from 'graphql'
 import { admission, type Admission } from './admission.ts'
 import { limitError } from './limits.ts'
+import { refusals } from './refuse.ts'
 
 /** What runs a prepared operation. */
 export interface Runner {
@@ -37,6 +38,8 @@ export async function operationOf(
     const errors = made.validate(made.schema, document)
     if (errors.length > 0) return errors
     const contextValue = await made.contextFactory()
+    // It may have taken a while, and nobody hears of the answer: what was asked for before is not begun after the end.
+    if (admitted.session?.ended !== undefined) return [new GraphQLError(refusals.invalid.message)]
     runners.set(contextValue as object, made)
     return { schema: made.schema, document, contextValue, operationName: operationName ?? null, variableValues: variables ?? null }
   } catch (error) {

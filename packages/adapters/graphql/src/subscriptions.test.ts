@@ -3,7 +3,7 @@ import type { ClientRequest, IncomingMessage } from 'node:http'
 import { request as nodeRequest } from 'node:https'
 import { afterEach, describe, expect, it } from 'vitest'
 import { anyOrigin } from './danger.ts'
-import { ask, Bare, clock, events, listeners, open, policy, publish, revocationOf, server, tls, until } from './scene.test-support.ts'
+import { ask, Bare, clock, events, listeners, open, policy, publish, ran, revocationOf, server, tls, until } from './scene.test-support.ts'
 import { forbid, granted } from './index.ts'
 
 afterEach(async () => {
@@ -236,6 +236,7 @@ describe('a WebSocket', () => {
     for (const headers of [
       { origin: 'https://evil.example' },
       { origin: 'null' },
+      { 'sec-websocket-origin': 'https://evil.example' },
       { origin: 'https://evil.example', authorization: 'Bearer alice' },
       { cookie: 'session=alice' },
     ]) {
@@ -294,6 +295,28 @@ describe('a WebSocket', () => {
     expect(await bare.closed).toBe('4401 Unauthorized')
     expect(performance.now() - at).toBeLessThan(1_000)
     expect(bare.messages.some(({ type }) => type === 'next')).toBe(false)
+  })
+
+  it('begins nothing after its end, though it was asked for before', async () => {
+    const [asked, ready] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    await open({
+      yoga: {
+        context: async () => {
+          asked.resolve()
+          await ready.promise
+          return {}
+        },
+      },
+    })
+    const peer = await new Bare().init('rita')
+    await peer.got('connection_ack')
+    await peer.subscribe('mutation { count }')
+    await asked.promise
+    revocationOf('rita').revoke('left')
+    ready.resolve()
+    expect(await peer.closed).toBe('4401 Unauthorized')
+    await new Promise((resolve) => setTimeout(resolve, 30))
+    expect(ran).toEqual([])
   })
 
   it('is renewed by a ping: rights that were lost end what rests on them, and the rest goes on', async () => {
