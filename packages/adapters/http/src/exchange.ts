@@ -16,6 +16,8 @@ export interface Exchange {
   readonly target: string
   /** Names and values in turn, as received. */
   readonly rawHeaders: string[]
+  /** What Node has made of them. */
+  readonly headers: Record<string, unknown>
   readonly connection: Connection
   /** True if the peer waits for a word before it sends the content (RFC 9110 section 10.1.1). */
   readonly awaitsContinue: boolean

@@ -32,6 +32,7 @@ export function protect<P extends Principal | Anonymous>(guard: Guard<P>, option
       method: c.req.method,
       target: incoming?.url ?? targetOf(c.req.raw.url),
       rawHeaders: incoming?.rawHeaders ?? [...c.req.raw.headers].flat(),
+      ...(incoming !== undefined && { headers: incoming.headers }),
       socket: incoming?.socket,
       ...(channel !== undefined && { channel }),
       resource: matchedRoutes(c).at(-1)?.path ?? '(unmatched)',

@@ -30,6 +30,9 @@ export class Http1Exchange implements Exchange {
   get rawHeaders(): string[] {
     return this.#request.rawHeaders
   }
+  get headers(): IncomingMessage['headers'] {
+    return this.#request.headers
+  }
   get answered(): boolean {
     return this.#response.headersSent || this.#response.destroyed
   }

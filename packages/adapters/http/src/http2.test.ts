@@ -109,6 +109,14 @@ describe('a connection on which nothing moves', () => {
   })
 })
 
+it.each(['delete', 'Get'])('a method that is written as %s is refused before it is judged', async (method) => {
+  let handled = 0
+  const listener = await start({}, () => json({ handled: ++handled }))
+  const stream = sessionTo(listener).request({ ':method': method, authorization: 'Bearer alice' })
+  expect(await closed(stream)).toMatchObject({ status: 501 })
+  expect([handled, events.filter((event) => event.type === 'decision')]).toEqual([0, []])
+})
+
 describe('content that does not come', () => {
   const timeouts = { fieldsMs: 100, requestMs: 200 }
 

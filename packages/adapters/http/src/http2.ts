@@ -16,14 +16,14 @@ export class Http2Exchange implements Exchange {
   readonly method: string
   readonly target: string
   readonly rawHeaders: string[]
+  readonly headers: IncomingHttpHeaders
   readonly #stream: ServerHttp2Stream
-  readonly #headers: IncomingHttpHeaders
   #native: NodePair | undefined
   #ended = false
 
   constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, rawHeaders: string[], connection: Connection) {
     this.#stream = stream
-    this.#headers = headers
+    this.headers = headers
     this.method = headers[':method'] ?? ''
     this.target = headers[':path'] ?? ''
     this.rawHeaders = rawHeaders
@@ -34,7 +34,7 @@ export class Http2Exchange implements Exchange {
   }
 
   get awaitsContinue(): boolean {
-    return this.#headers.expect === '100-continue'
+    return this.headers.expect === '100-continue'
   }
   get answered(): boolean {
     return this.#stream.headersSent || this.#stream.destroyed
@@ -103,13 +103,13 @@ export class Http2Exchange implements Exchange {
     if (!this.#stream.headersSent) return
     this.#stream.resume()
     // What is announced and small is likely on its way.
-    if (this.contentDue && !(Number(this.#headers['content-length']) <= droppedContentBytes)) this.#stream.close(constants.NGHTTP2_NO_ERROR)
+    if (this.contentDue && !(Number(this.headers['content-length']) <= droppedContentBytes)) this.#stream.close(constants.NGHTTP2_NO_ERROR)
   }
 
   native(): NodePair {
     if (this.#native !== undefined) return this.#native
     this.#native = {
-      request: new Http2ServerRequest(this.#stream, this.#headers, {}, this.rawHeaders),
+      request: new Http2ServerRequest(this.#stream, this.headers, {}, this.rawHeaders),
       response: new Http2ServerResponse(this.#stream),
     }
     return this.#native

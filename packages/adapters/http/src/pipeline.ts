@@ -75,6 +75,8 @@ class Passage implements HandlerContext {
 // An answer that takes longer than this gets a clock of its own, which ends it when the principal's time is over.
 const promptMs = 1_000
 const refusedMethods: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK'])
+// HTTP/2 takes any token, and the fetch standard makes `DELETE` of `delete`: what the guard has judged would be another.
+const writtenMethod = /^[A-Z][A-Z-]*$/
 
 /** The five doors between the wire and the handler, for both versions of HTTP. */
 export class Pipeline {
@@ -102,7 +104,7 @@ export class Pipeline {
 
   /** What the guard is to judge of a request that another protocol takes over (an upgrade). */
   describe(
-    exchange: Pick<Exchange, 'method' | 'target' | 'rawHeaders' | 'connection'>,
+    exchange: Pick<Exchange, 'method' | 'target' | 'rawHeaders' | 'headers' | 'connection'>,
     resource: string,
     attributes: Readonly<Record<string, unknown>>,
   ): BoundHttpRequest | AnsweredCode {
@@ -132,7 +134,7 @@ export class Pipeline {
     const channel = this.#channel(exchange)
     if (channel === undefined) return this.#refuse(exchange, 'ERR_HTTP_CHANNEL_INSECURE')
     const { method } = exchange
-    if (refusedMethods.has(method)) return this.#refuse(exchange, 'ERR_HTTP_METHOD_REFUSED')
+    if (refusedMethods.has(method) || !writtenMethod.test(method)) return this.#refuse(exchange, 'ERR_HTTP_METHOD_REFUSED')
     const fields = this.#scanner.scan(exchange.rawHeaders)
     if (fields.override) return this.#refuse(exchange, 'ERR_HTTP_METHOD_OVERRIDE')
     if (exchange.streamsContent && fields.contentLength === 0) fields.contentLength = undefined
@@ -256,11 +258,11 @@ export class Pipeline {
   }
 
   /** How the request came; `undefined` if that is not good enough to read a credential from. */
-  #channel({ connection, rawHeaders }: Pick<Exchange, 'connection' | 'rawHeaders'>): PeerChannel | undefined {
-    const { channel } = connection
+  #channel(exchange: Pick<Exchange, 'connection' | 'rawHeaders' | 'headers'>): PeerChannel | undefined {
+    const { channel } = exchange.connection
     const { termination, allowPlaintext } = this.#options
     if (termination === undefined) return channel.secure || allowPlaintext ? channel : undefined
-    const { secure, remoteAddress } = termination.facts(channel.remoteAddress, rawHeaders)
+    const { secure, remoteAddress } = termination.facts(channel.remoteAddress, exchange.rawHeaders, exchange.headers)
     return secure ? { from: 'peer', protocol: 'https', secure, ...(remoteAddress !== undefined && { remoteAddress }) } : undefined
   }
 

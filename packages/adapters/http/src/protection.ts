@@ -40,6 +40,8 @@ export interface Matched {
   /** As received. */
   readonly target: string
   readonly rawHeaders: string[]
+  /** What Node has made of them, where it has. */
+  readonly headers?: Record<string, unknown>
   readonly socket: object | undefined
   readonly channel?: PeerChannel
   /** The route that will run, as it was registered. */
@@ -89,13 +91,22 @@ export class Protection<P extends Principal | Anonymous> {
     return decision instanceof Promise ? decision.then(judged) : judged(decision)
   }
 
-  #describe({ method, target: text, rawHeaders, socket, channel: given, resource, attributes }: Matched): HttpAccessRequest | AnsweredCode {
+  #describe({
+    method,
+    target: text,
+    rawHeaders,
+    headers,
+    socket,
+    channel: given,
+    resource,
+    attributes,
+  }: Matched): HttpAccessRequest | AnsweredCode {
     const target = parseTarget(text, defaultLimits.maxTargetLength)
     if (typeof target === 'string') return target
     const connection: Connection | undefined = socket === undefined ? undefined : connectionOf(socket, () => channelOf(socket, this.#tls))
     let channel = given ?? connection?.channel
     if (channel !== undefined && this.#tls instanceof TlsTermination) {
-      const { secure, remoteAddress } = this.#tls.facts(channel.remoteAddress, rawHeaders)
+      const { secure, remoteAddress } = this.#tls.facts(channel.remoteAddress, rawHeaders, headers)
       channel = { from: 'peer', protocol: 'https', secure, ...(remoteAddress !== undefined && { remoteAddress }) }
     }
     if (channel === undefined || (!channel.secure && this.#tls !== plaintextChannel)) return 'ERR_HTTP_CHANNEL_INSECURE'
@@ -119,8 +130,8 @@ function judged<P extends Principal | Anonymous>(decision: Decision<P>): Judged<
 }
 
 /** The part of a node request that every framework on Node hands out. */
-export function fromNode(request: IncomingMessage, target: string): Pick<Matched, 'target' | 'rawHeaders' | 'socket'> {
-  return { target, rawHeaders: request.rawHeaders, socket: request.socket }
+export function fromNode(request: IncomingMessage, target: string): Pick<Matched, 'target' | 'rawHeaders' | 'headers' | 'socket'> {
+  return { target, rawHeaders: request.rawHeaders, headers: request.headers, socket: request.socket }
 }
 
 function channelOf(socket: object, tls: ProtectOptions['tls']): PeerChannel {

@@ -43,6 +43,9 @@ describe('forwarded facts', () => {
     const proxied = [...fields]
     tlsTerminatedBy(named).facts('10.0.0.1', proxied)
     expect(proxied).toEqual(['Forwarded', 'a', 'Host', 'h'])
+    const listed = [...fields, 'X-Forwarded-Host', 'e', 'X-Forwarded-Proto', 'f']
+    tlsTerminatedBy(lists).facts('10.0.0.1', listed)
+    expect(listed).toEqual(['X-Forwarded-For', 'b', 'Host', 'h', 'X-Forwarded-Proto', 'f'])
   })
 
   it.each([
@@ -86,6 +89,18 @@ describe('a listener behind a proxy', () => {
       { code: 'ERR_HTTP_CHANNEL_INSECURE' },
       { outcome: 'allow', secure: true, remoteAddress: '192.0.2.1' },
     ])
+  })
+
+  it('hides what is not believed from handlers for Node too', async () => {
+    listener = await serve(
+      { tls: tlsTerminatedBy({ proxies: ['127.0.0.1'], header: 'x-forwarded' }), guard: guard({ authenticate: tokens }), port: 0 },
+      { requestListener: (request, response) => void response.end(JSON.stringify(request.headers)) },
+    )
+    const headers = { authorization: 'Bearer alice', 'x-forwarded-proto': 'https', 'x-real-ip': '6.6.6.6', forwarded: 'for=6.6.6.6' }
+    const seen = (await (await fetch(`http://127.0.0.1:${listener.port}/`, { headers })).json()) as object
+    expect(seen).toMatchObject({ 'x-forwarded-proto': 'https' })
+    expect(Object.keys(seen)).not.toEqual(expect.arrayContaining(['x-real-ip']))
+    expect(Object.keys(seen)).not.toEqual(expect.arrayContaining(['forwarded']))
   })
 
   it('is something else than one in clear, which only a symbol opens', async () => {

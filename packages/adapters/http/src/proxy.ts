@@ -26,6 +26,11 @@ const forwardedNames: ReadonlySet<string> = new Set([
   'client-cert',
   'client-cert-chain',
 ])
+// What each of the settings speaks of; everything else is whatever the far end wrote, and a proxy may have let pass.
+const believedNames: Readonly<Record<TlsTerminatedByOptions['header'], ReadonlySet<string>>> = {
+  forwarded: new Set(['forwarded']),
+  'x-forwarded': new Set(['x-forwarded-for', 'x-forwarded-proto']),
+}
 // Hops beyond this are nobody's infrastructure.
 const maxHops = 16
 
@@ -40,10 +45,10 @@ export class TlsTermination {
   }
 
   /**
-   * What is believed of the far end; and takes out of `rawHeaders` every forwarded field that is not believed, so that
-   * no handler behind the guard believes it either.
+   * What is believed of the far end; and takes out of `rawHeaders`, and of what Node has parsed of them, every forwarded
+   * field that is not believed, so that no handler behind the guard believes it either.
    */
-  facts(peerAddress: string | undefined, rawHeaders: string[]): ForwardedFacts {
+  facts(peerAddress: string | undefined, rawHeaders: string[], parsed: Record<string, unknown> = {}): ForwardedFacts {
     const named = peerAddress !== undefined && this.#isProxy(peerAddress)
     const believed: Record<string, string[]> = { forwarded: [], 'x-forwarded-for': [], 'x-forwarded-proto': [] }
     let kept = 0
@@ -52,7 +57,10 @@ export class TlsTermination {
       const value = rawHeaders[at + 1] ?? ''
       const lower = name.length >= 9 ? name.toLowerCase() : ''
       if (forwardedNames.has(lower)) {
-        if (!named || !lower.startsWith(this.#header)) continue
+        if (!named || !believedNames[this.#header].has(lower)) {
+          delete parsed[lower]
+          continue
+        }
         believed[lower]?.push(value)
       }
       rawHeaders[kept++] = name

@@ -73,7 +73,8 @@ export class Upgrades {
     socket.on('error', destroyed)
     const target = parseTarget(request.url ?? '', Number.MAX_SAFE_INTEGER)
     const path = typeof target === 'string' ? '' : target.path
-    const exchange = { method: request.method ?? '', target: request.url ?? '', rawHeaders: request.rawHeaders, connection }
+    const { rawHeaders, headers } = request
+    const exchange = { method: request.method ?? '', target: request.url ?? '', rawHeaders, headers, connection }
     const fault = this.#pipeline.describe(exchange, path, {})
     if (typeof fault === 'string') return this.#answer(socket, fault, connection)
     const protocols = (request.headers.upgrade ?? '')
