@@ -370,6 +370,12 @@ describe('a source whose tokens are bound to a key', () => {
     expect(parts(third).token).not.toBe(parts(first).token)
   })
 
+  it('asks once where the token endpoint refuses for another reason than the nonce', async () => {
+    server.answer = (_form, _request, response) => json(response, 400, { error: 'invalid_client' })
+    await expect(bound()({ target, binding })).rejects.toMatchObject({ code: 'ERR_OAUTH_REFUSED', error: 'invalid_client' })
+    expect(server.requests).toHaveLength(1)
+  })
+
   it('takes no token that the server did not bind', async () => {
     server.answer = issuing({ token_type: 'Bearer' })
     await expect(bound()({ target, binding })).rejects.toMatchObject({ code: 'ERR_OAUTH_TOKEN_TYPE' })
