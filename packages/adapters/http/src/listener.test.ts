@@ -257,6 +257,21 @@ describe('a handler that fails', () => {
   })
 })
 
+describe('a hook that fails', () => {
+  const failures = [
+    ['rejects', () => Promise.reject(new Error('inner'))],
+    ['returns what is no answer', () => 'text' as never],
+    ['returns a field that HTTP cannot carry', () => json({}, { headers: { location: 'a\nb' } })],
+  ] as const
+  it.each(failures)('ends in 500 and not the process if it %s', async (_, hook) => {
+    for (const hooks of [{ before: [hook] }, { after: [hook] }]) {
+      const { port } = await start({ hooks })
+      expect((await ask(port, tls.client, { headers: as('alice') })).status).toBe(500)
+      await open.splice(0)[0]?.close({ graceMs: 0 })
+    }
+  })
+})
+
 it.each(['http/1.1', 'h2'] as const)('an answer that is whole stands though its handler fails afterwards, over %s', async (version) => {
   const whole = 'x'.repeat(2_000_000)
   const listener = await start(

@@ -38,6 +38,8 @@ class Passage implements HandlerContext {
   readonly access: BoundHttpRequest
   /** Fields that the answer carries in any case. */
   added: readonly string[]
+  /** Whether its answer has a clock. */
+  held = false
   readonly #match: Match
   readonly #origin: string
   #request: Request | undefined
@@ -153,10 +155,9 @@ export class Pipeline {
     const access = this.#access(exchange, fields, channel, entry.pattern, match, target.path)
     const passage = new Passage(exchange, fields, access, channel, entry, match, this.#options.origin())
     if (hooks.before.length === 0) return this.#judge(passage, access)
-    firstAnswer(hooks.before, passage.request, channel).then(
-      (answer) => (answer === undefined ? this.#judge(passage, access) : this.#answer(passage, answer, undefined)),
-      (error: unknown) => this.#failed(exchange, error),
-    )
+    firstAnswer(hooks.before, passage.request, channel)
+      .then((answer) => (answer === undefined ? this.#judge(passage, access) : this.#answer(passage, answer, undefined)))
+      .catch((error: unknown) => this.#failed(exchange, error))
   }
 
   #judge(passage: Passage, access: BoundHttpRequest): void {
@@ -173,10 +174,9 @@ export class Pipeline {
     passage.added = join(passage.added, acknowledgement(decision.advice))
     const { after } = this.#options.hooks
     if (after.length === 0) return this.#run(passage, decision.principal)
-    firstAnswer(after, passage.request, decision.principal, passage).then(
-      (answer) => (answer === undefined ? this.#run(passage, decision.principal) : this.#answer(passage, answer, decision.principal)),
-      (error: unknown) => this.#failed(exchange, error),
-    )
+    firstAnswer(after, passage.request, decision.principal, passage)
+      .then((answer) => (answer === undefined ? this.#run(passage, decision.principal) : this.#answer(passage, answer, decision.principal)))
+      .catch((error: unknown) => this.#failed(exchange, error))
   }
 
   #run(passage: Passage, principal: Party): void {
@@ -307,7 +307,8 @@ export class Pipeline {
   /** Gives an answer that takes its time a clock: it ends with the principal. */
   #hold(passage: Passage, principal: Party): void {
     const { exchange, entry, parameters, channel } = passage
-    if (exchange.finished) return
+    if (exchange.finished || passage.held) return
+    passage.held = true
     this.#slow.delete(exchange)
     const session = new AuthSession<Party>({
       guard: entry.guard,

@@ -137,6 +137,8 @@ async function pump(exchange: Exchange, status: number, headers: string[], sourc
       return exchange.send(status, headers, chunk.value)
     if (exchange.answered) return
     const out = exchange.begin(status, headers)
+    // It has no content, and a source may have no end.
+    if (exchange.method === 'HEAD') return void out.end()
     streaming()
     if (chunk?.value !== undefined) await Promise.race([write(out, chunk.value), gone])
     for (;;) {

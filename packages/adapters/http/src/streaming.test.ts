@@ -1,5 +1,5 @@
 import { connect as connectH2 } from 'node:http2'
-import { request as nodeRequest } from 'node:https'
+import { Agent, request as nodeRequest } from 'node:https'
 import { Readable } from 'node:stream'
 import { authenticator, guard, notMine, Revocation, scope, vouchForPrincipal, type AuditEvent } from '@portcullis/core'
 import { manualClock } from '@portcullis/core/testing'
@@ -66,6 +66,32 @@ function live(listener: Listener, version: 'http/1.1' | 'h2'): Promise<Live> {
   })
 }
 
+/** The type of what a GET would bring, once the whole answer to a HEAD is there. */
+function head(listener: Listener, version: 'http/1.1' | 'h2'): Promise<unknown> {
+  const secure = secureClientOptions(tls.client, { host: 'localhost', alpn: [version] })
+  return new Promise((resolve, reject) => {
+    if (version === 'h2') {
+      const session = connectH2(listener.origin, secure)
+      const stream = session.request({ ':method': 'HEAD', authorization: 'Bearer x' })
+      let type: unknown
+      stream.on('response', (headers) => (type = headers['content-type'])).on('error', reject)
+      stream.resume().on('close', () => {
+        session.destroy()
+        resolve(type)
+      })
+    } else {
+      const headers = { authorization: 'Bearer x' }
+      // The end of the connection would be the end of the source too.
+      const kept = new Agent({ keepAlive: true })
+      nodeRequest({ ...secure, port: listener.port, method: 'HEAD', headers, agent: kept }, (incoming) => {
+        incoming.resume().on('end', () => resolve(incoming.headers['content-type']))
+      })
+        .on('error', reject)
+        .end()
+    }
+  })
+}
+
 /** Emits a number whenever it is told to. */
 function feed(): { readonly body: Readable; readonly push: (text: string) => void; readonly closed: () => boolean } {
   const body = new Readable({ read: () => undefined })
@@ -121,6 +147,36 @@ describe.each(['http/1.1', 'h2'] as const)('an answer that takes its time, over 
     expect(await stream.over).toBe('cut')
     await expect.poll(events.closed).toBe(true)
     expect(audit.filter((event) => event.type === 'sessionEnded')).toMatchObject([{ message: 'expired' }])
+  })
+
+  it('has one clock and one end, also where the handler took its time before', async () => {
+    const revocation = new Revocation()
+    const audit: AuditEvent[] = []
+    const policy = guard({ authenticate: someone(undefined, revocation), audit: (event) => audit.push(event) })
+    const events = feed()
+    events.push('1')
+    const listener = await serve({ tls, guard: policy, port: 0 }, async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1_100))
+      return { body: events.body }
+    })
+    open.push(listener)
+    const stream = await live(listener, version)
+    revocation.revoke('test')
+    expect(await stream.over).toBe('cut')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(audit.filter((event) => event.type === 'sessionEnded')).toHaveLength(1)
+  })
+
+  it('is none for a HEAD: its source is told at once', async () => {
+    const events = feed()
+    events.push('1')
+    const listener = await serve({ tls, guard: guard({ authenticate: someone(undefined) }), port: 0 }, () => ({
+      headers: { 'content-type': 'text/event-stream' },
+      body: events.body,
+    }))
+    open.push(listener)
+    expect(await head(listener, version)).toBe('text/event-stream')
+    await expect.poll(events.closed).toBe(true)
   })
 
   it('ends when the principal is revoked', async () => {
