@@ -94,7 +94,10 @@ class Line implements HelloClient {
   async follow(resource: string, onNews: (text: string) => void): Promise<{ readonly ended: Promise<string> }> {
     const { promise, resolve } = Promise.withResolvers<string>()
     this.#followed.set(resource, { news: onNews, end: resolve })
-    await this.call('follow', resource)
+    await this.call('follow', resource).catch((error: unknown) => {
+      this.#followed.delete(resource)
+      throw error
+    })
     return { ended: promise }
   }
 

@@ -146,6 +146,15 @@ describe('a client', () => {
     expect([asked.length, requests.length]).toEqual([times, 1])
   })
 
+  it('leaves no connection open for what a handshake cannot say', async () => {
+    const closed = Promise.withResolvers<void>()
+    const server = createServer(secureServerOptions(tls)).on('connection', (socket) => socket.on('close', closed.resolve))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    opened.push({ close: () => server.close().closeAllConnections() })
+    await expect(client((server.address() as AddressInfo).port, { protocols: ['a b'] })).rejects.toThrow(SyntaxError)
+    await closed.promise
+  })
+
   it('waits for no answer for ever', async () => {
     const server = createServer(secureServerOptions(tls))
     server.on('upgrade', () => undefined)

@@ -95,7 +95,14 @@ async function handshake(settings: ConnectionSettings, signal: AbortSignal, supp
     followRedirects: false,
     closeTimeout: closingMs,
   }
-  const socket = new WebSocket(url, [...protocols], options)
+  let socket: WebSocket
+  try {
+    socket = new WebSocket(url, [...protocols], options)
+  } catch (error) {
+    // A sub-protocol or a credential that no field can carry.
+    wire.destroy()
+    throw error
+  }
   // Whoever waits is told below; afterwards `close` says all.
   socket.on('error', () => undefined)
   const { promise, resolve, reject } = Promise.withResolvers<Connection | Refused>()
