@@ -41,11 +41,10 @@ function made(
 ): NatsMessage {
   const headers = new Map<string, readonly string[]>()
   for (const [name, values] of carried ?? []) headers.set(name, values)
-  const [id, second] = headers.get(messageIdHeader) ?? []
   return {
     subject,
     content: Buffer.from(data.buffer, data.byteOffset, data.byteLength),
-    id: id === '' || second !== undefined ? undefined : id,
+    id: headers.get(messageIdHeader)?.[0],
     headers,
     reply,
     stored,

@@ -1,6 +1,6 @@
 import { connect as connectOld } from 'nats'
 import { setTimeout as wait } from 'node:timers/promises'
-import { UnavailableError, type AuditEvent } from '@portcullis/core'
+import { systemClock, UnavailableError, type AuditEvent, type Clock } from '@portcullis/core'
 import { signedMessages } from '@portcullis/message'
 import { startNats } from '@portcullis/test-servers'
 import { headers as nativeHeaders } from '@nats-io/transport-node'
@@ -128,6 +128,27 @@ describe('messages of streams', () => {
     void judging
   })
 
+  it('are handled once, however often the server hands them out meanwhile', async () => {
+    // Shorter than it takes to say that it is being worked on.
+    const { name, subject, dead } = await scene.stream(30)
+    const own = await (await scene.open()).open()
+    const heard: string[] = []
+    await using listening = await consumer(
+      { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: dead },
+      async (message) => {
+        heard.push(message.content.toString())
+        await wait(600)
+      },
+    )
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await shop.send({ subject, content: 'slowly' })
+    await expect.poll(() => scene.unfinished(name)).toBe(0)
+    const { delivered } = await (await jetstreamManager(own)).consumers.info(name, 'worker')
+    expect([delivered.consumer_seq > 1, heard]).toEqual([true, ['slowly']])
+    await own.close()
+    void listening
+  })
+
   it('are handed over again when the handler throws', async () => {
     const { name, subject, dead, deadStream } = await scene.stream()
     const events: AuditEvent[] = []
@@ -153,6 +174,7 @@ describe('messages of streams', () => {
     await expect(shop.send({ subject: 'no.such.stream', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_UNROUTABLE' })
     for (const headers of [{ 'Portcullis-Identity': 'y' }, { 'Nats-Rollup': 'all' }, { a: 'b\r\nc: d' }, { 'a:b': 'c' }])
       await expect(shop.send({ subject, content: 'x', headers })).rejects.toMatchObject({ code: 'ERR_NATS_MESSAGE' })
+    await expect(shop.send({ subject, content: 'x', id: 'a\r\nNats-Rollup: all' })).rejects.toMatchObject({ code: 'ERR_NATS_MESSAGE' })
     await expect(shop.send({ subject: 'orders.*', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_MESSAGE' })
     const reader = await scene.open({ credentials: scene.as('reader', 'reader') })
     await using reading = await producer({ client: reader, identity: scene.sign() })
@@ -160,6 +182,10 @@ describe('messages of streams', () => {
     const options = { client: await scene.open(), stream: name, consumer: 'worker', guard: warehouse(), deadLetter: 'other' }
     await expect(consumer({ ...options, consumer: 'nobody' }, () => undefined)).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
     await expect(consumer({ ...options, stream: 'nowhere' }, () => undefined)).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
+    const own = await (await scene.open()).open()
+    await (await jetstreamManager(own)).consumers.add(name, { durable_name: 'careless', ack_policy: 'none' })
+    await own.close()
+    await expect(consumer({ ...options, consumer: 'careless' }, () => undefined)).rejects.toMatchObject({ code: 'ERR_NATS_STREAM' })
     await shop.send({ subject, content: 'still alive' })
   })
 
@@ -173,6 +199,35 @@ describe('messages of streams', () => {
     await (await jetstreamManager(own)).consumers.delete(name, 'worker')
     await own.close()
     await expect(listening.ended).rejects.toMatchObject({ code: 'ERR_NATS_NOT_FOUND' })
+  })
+
+  it('are judged by when the stream took them, and are the same wherever they are read', async () => {
+    const { name, subject, dead, deadStream } = await scene.stream()
+    const own = await (await scene.open()).open()
+    await (await jetstreamManager(own)).consumers.add(name, { durable_name: 'second', ack_policy: 'explicit' })
+    await own.close()
+    await using shop = await producer({ client: await scene.open(), identity: scene.sign() })
+    await shop.send({ subject, content: 'old' })
+    const clock: Clock = { now: () => Date.now() + 3_600_000, schedule: (delayMs, task) => systemClock.schedule(delayMs, task) }
+    const tomorrow = guard({
+      authenticate: signedMessages({
+        audience: 'warehouse',
+        signers: [{ issuer: 'urn:shop', keys: { publicKey: shopKeys.publicKey } }],
+        maxAgeMs: 60_000,
+        clock,
+      }),
+      clock,
+    })
+    const heard: string[] = []
+    for (const durable of ['worker', 'second']) {
+      await using listening = await consumer(
+        { client: await scene.open(), stream: name, consumer: durable, guard: tomorrow, deadLetter: dead },
+        (message) => void heard.push(`${durable} ${message.content.toString()}`),
+      )
+      await expect.poll(() => heard).toContain(`${durable} old`)
+      void listening
+    }
+    expect(await scene.stored(deadStream)).toEqual([])
   })
 
   it('that leave no room for the reason are dead letters without their bytes, and hold nobody up', async () => {
@@ -338,6 +393,26 @@ describe('messages of core NATS', () => {
     await using alone = await publisher({ client: await scene.open(), identity: scene.sign() })
     await expect(alone.request({ subject: 'stock.count', content: 'x' })).rejects.toMatchObject({ code: 'ERR_NATS_REPLY_REFUSED' })
     void answering
+  })
+
+  it('are dropped beyond as many as may be under way, and that is told', async () => {
+    const events: AuditEvent[] = []
+    const heard: string[] = []
+    const client = await scene.open()
+    const options = { client, subject: 'flood.*', guard: warehouse((event) => events.push(event)), deadLetter: 'core.dead' }
+    await expect(subscriber({ ...options, deadLetter: 'flood.dead' }, () => undefined)).rejects.toMatchObject({
+      code: 'ERR_OPTION_INVALID',
+    })
+    await using listening = await subscriber({ ...options, maxInFlight: 1 }, async (message) => {
+      heard.push(message.content.toString())
+      await wait(500)
+    })
+    await using shop = await publisher({ client, identity: scene.sign() })
+    for (const content of ['first', 'second', 'third']) await shop.publish({ subject: 'flood.orders', content })
+    await expect.poll(() => codes(events).filter((code) => code === 'ERR_NATS_HANDLER')).toHaveLength(2)
+    await wait(600)
+    expect(heard).toEqual(['first'])
+    void listening
   })
 
   it('are answered to inboxes alone, whoever asks', async () => {
