@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { BoundedCache, SingleFlight } from './index.ts'
 import { manualClock } from './testing.ts'
@@ -28,21 +29,74 @@ describe('BoundedCache', () => {
     expect([46, 47, 48, 49].map((key) => cache.get(key))).toEqual([undefined, 47, 48, 49])
   })
 
+  it('is an LRU, whatever the order of uses', () => {
+    const operation = fc.tuple(fc.constantFrom('get' as const, 'set' as const, 'delete' as const, 'clear' as const), fc.nat(5))
+    fc.assert(
+      fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
+        const cache = new BoundedCache<number, number>({ maxEntries: 3 })
+        // The same, written as plainly as it reads: oldest first.
+        let model: number[] = []
+        for (const [what, key] of operations) {
+          const held = model.includes(key)
+          const others = model.filter((one) => one !== key)
+          if (what === 'get') {
+            expect(cache.get(key)).toBe(held ? key : undefined)
+            if (held) model = [...others, key]
+          } else if (what === 'set') {
+            cache.set(key, key, Number.POSITIVE_INFINITY)
+            model = [...others, key].slice(-3)
+          } else if (what === 'delete') {
+            expect(cache.delete(key)).toBe(held)
+            model = others
+          } else if (key === 0) {
+            cache.clear()
+            model = []
+          }
+          expect(cache.size).toBe(model.length)
+        }
+        expect(model.map((key) => cache.get(key))).toEqual(model)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
   it('puts if absent in one step, and refuses rather than forgets when full', () => {
     const clock = manualClock(0)
     const cache = new BoundedCache<string, true>({ maxEntries: 2, clock })
-    expect(cache.putIfAbsent('a', true, 100)).toBe(true)
-    expect(cache.putIfAbsent('a', true, 100)).toBe(false)
-    expect(cache.putIfAbsent('b', true, 50)).toBe(true)
-    expect(cache.putIfAbsent('c', true, 50)).toBe('full')
-    clock.advance(50)
-    expect(cache.putIfAbsent('c', true, 150)).toBe(true)
-    expect(cache.putIfAbsent('a', true, 100)).toBe(false)
+    expect(cache.putIfAbsent('a', true, 10_000)).toBe(true)
+    expect(cache.putIfAbsent('a', true, 10_000)).toBe(false)
+    expect(cache.putIfAbsent('b', true, 5_000)).toBe(true)
+    expect(cache.putIfAbsent('c', true, 5_000)).toBe('full')
+    clock.advance(5_000)
+    expect(cache.putIfAbsent('c', true, 15_000)).toBe(true)
+    expect(cache.putIfAbsent('a', true, 10_000)).toBe(false)
     // Full of what is over in part: what is over makes room, and one whose own time is over takes its own place.
-    clock.advance(50)
-    expect(cache.putIfAbsent('a', true, 200)).toBe(true)
-    expect(cache.putIfAbsent('d', true, 200)).toBe('full')
+    clock.advance(5_000)
+    expect(cache.putIfAbsent('a', true, 20_000)).toBe(true)
+    expect(cache.putIfAbsent('d', true, 20_000)).toBe('full')
     expect(cache.size).toBe(2)
+  })
+
+  it('lets what is over go while others come, and finds room within a second though it was full', () => {
+    const clock = manualClock(0)
+    const cache = new BoundedCache<number, true>({ maxEntries: 100_000, clock })
+    for (let key = 0; key < 20_000; key++) {
+      clock.advance(1)
+      expect(cache.putIfAbsent(key, true, clock.now() + 1_000)).toBe(true)
+    }
+    expect(cache.size).toBeLessThan(3_000)
+    const small = new BoundedCache<number, true>({ maxEntries: 100, clock })
+    const until = clock.now() + 60_000
+    for (let key = 0; key < 100; key++) expect(small.putIfAbsent(key, true, key === 50 ? until : until + 60_000)).toBe(true)
+    expect(small.putIfAbsent(100, true, until)).toBe('full')
+    clock.advance(60_000)
+    expect(small.putIfAbsent(100, true, until + 60_000)).toBe(true)
+    expect(small.putIfAbsent(101, true, until + 60_000)).toBe('full')
+    // A clock that is set back is no reason to wait for it.
+    clock.step(0)
+    expect(small.putIfAbsent(102, true, until)).toBe('full')
+    clock.step(until + 60_000)
+    expect(small.putIfAbsent(103, true, until + 120_000)).toBe(true)
   })
 
   it.each([0, -1, Number.NaN, Number.POSITIVE_INFINITY, undefined as never])('does not take %s as its bound', (maxEntries) => {

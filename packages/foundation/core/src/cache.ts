@@ -1,6 +1,9 @@
 import { systemClock, type Clock } from './clock.ts'
 import { requireNumber } from './options.ts'
 
+// As long as a caller is asked to wait who found it full.
+const sweepPauseMs = 1_000
+
 interface Entry<V> {
   readonly value: V
   readonly expiresAtMs: number
@@ -16,6 +19,10 @@ export class BoundedCache<K, V> {
   readonly #entries = new Map<K, Entry<V>>()
   readonly #maxEntries: number
   readonly #clock: Clock
+  // Iterators that go on where they were: a fresh one steps over every hole that deletions left at the front.
+  #oldest: MapIterator<K> | undefined
+  #hand: MapIterator<K> | undefined
+  #sweptAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: { readonly maxEntries: number; readonly clock?: Clock }) {
     // Map itself ends at 2^24 entries.
@@ -36,12 +43,7 @@ export class BoundedCache<K, V> {
   /** Keeps a value until `expiresAtMs` (since the epoch). */
   set(key: K, value: V, expiresAtMs: number): void {
     this.#entries.delete(key)
-    if (this.#entries.size >= this.#maxEntries) {
-      for (const oldest of this.#entries.keys()) {
-        this.#entries.delete(oldest)
-        break
-      }
-    }
+    if (this.#entries.size >= this.#maxEntries) this.#evict()
     this.#entries.set(key, { value, expiresAtMs })
   }
 
@@ -53,12 +55,35 @@ export class BoundedCache<K, V> {
     const now = this.#clock.now()
     const present = this.#entries.get(key)
     if (present !== undefined && present.expiresAtMs > now) return false
-    if (present === undefined && this.#entries.size >= this.#maxEntries) {
-      for (const [other, entry] of this.#entries) if (entry.expiresAtMs <= now) this.#entries.delete(other)
-      if (this.#entries.size >= this.#maxEntries) return 'full'
-    }
+    this.#tidy(now)
+    if (present === undefined && this.#entries.size >= this.#maxEntries && !this.#sweep(now)) return 'full'
     this.#entries.set(key, { value, expiresAtMs })
     return true
+  }
+
+  /** Puts out the oldest. All before the iterator were put out by it or moved to the end by a use. */
+  #evict(): void {
+    let next = this.#oldest?.next()
+    if (next === undefined || next.done === true) next = (this.#oldest = this.#entries.keys()).next()
+    if (next.done !== true) this.#entries.delete(next.value)
+  }
+
+  /** Looks at two entries for each that comes, so that what is over goes in time, and never all of it at once. */
+  #tidy(now: number): void {
+    for (let looked = 0; looked < 2; looked++) {
+      const next = (this.#hand ??= this.#entries.keys()).next()
+      if (next.done === true) return void (this.#hand = undefined)
+      const entry = this.#entries.get(next.value)
+      if (entry !== undefined && entry.expiresAtMs <= now) this.#entries.delete(next.value)
+    }
+  }
+
+  /** Whether there is room after a look at all of them; once a second, for a flood would have it looked for with each. */
+  #sweep(now: number): boolean {
+    if (now >= this.#sweptAtMs && now - this.#sweptAtMs < sweepPauseMs) return false
+    this.#sweptAtMs = now
+    for (const [key, entry] of this.#entries) if (entry.expiresAtMs <= now) this.#entries.delete(key)
+    return this.#entries.size < this.#maxEntries
   }
 
   delete(key: K): boolean {
