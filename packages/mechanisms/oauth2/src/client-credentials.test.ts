@@ -268,16 +268,22 @@ describe('client credentials', () => {
     expect(await asked()).toBe('/second')
   })
 
-  it.each([
-    ['of another issuer', { issuer: 'https://evil.example', token_endpoint: 'https://evil.example/token' }],
-    ['whose issuer differs by a slash', { slash: true, token_endpoint: 'https://localhost/token' }],
-    ['without the endpoint', {}],
-    ['with an endpoint in plain text', { token_endpoint: 'http://localhost/token' }],
-  ])('takes no metadata %s', async (_what, content) => {
-    server.answer = (_form, _request, response) =>
-      json(response, 200, { issuer: 'slash' in content ? `${server.url}/` : server.url, ...content })
+  it.each<[string, (url: string) => object, string]>([
+    ['of another issuer', (url) => ({ issuer: 'https://evil.example', token_endpoint: `${url}/token` }), 'ERR_OAUTH_METADATA_INVALID'],
+    ['whose issuer differs by a slash', (url) => ({ issuer: `${url}/`, token_endpoint: `${url}/token` }), 'ERR_OAUTH_METADATA_INVALID'],
+    ['without the endpoint', (url) => ({ issuer: url }), 'ERR_OAUTH_METADATA_INVALID'],
+    [
+      'with an endpoint in plain text',
+      (url) => ({ issuer: url, token_endpoint: `${url.replace('https', 'http')}/token` }),
+      'ERR_OAUTH_ANSWER_INVALID',
+    ],
+  ])('takes no metadata %s', async (_what, content, code) => {
+    server.answer = (form, request, response) => {
+      if (request.url?.startsWith('/.well-known/') === true) json(response, 200, content(server.url))
+      else issuing()(form, request, response)
+    }
     const asked = source({ server: authorizationServer({ issuer: server.url, tls: tls.client, clock }) })
-    await expect(asked({ target: orders })).rejects.toMatchObject({ family: 'unavailable' })
+    await expect(asked({ target: orders })).rejects.toMatchObject({ family: 'unavailable', code })
     expect(server.requests.every(({ path }) => path.startsWith('/.well-known/'))).toBe(true)
   })
 })
