@@ -1,6 +1,8 @@
 import { connect as connectH2, constants } from 'node:http2'
 import { connect as connectTcp } from 'node:net'
-import { everyone, guard, type AuditEvent } from '@portcullis/core'
+import { Readable } from 'node:stream'
+import { connect as connectTls } from 'node:tls'
+import { authenticator, everyone, guard, vouchForPrincipal, type AuditEvent } from '@portcullis/core'
 import { secureClientOptions } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -215,6 +217,23 @@ describe('a slow peer', () => {
     expect(Date.now() - began).toBeLessThan(4_000)
   })
 
+  it('that does not read an answer is let go, and one whose answer is silent is not', async () => {
+    const [quiet, large] = [new Readable({ read: () => undefined }), new Readable({ read: () => undefined })]
+    quiet.push('1')
+    large.push('x'.repeat(20_000_000))
+    const { port } = await start({ timeouts: { idleMs: 100 } }, (request) => ({ body: request.url.endsWith('/quiet') ? quiet : large }))
+    const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n${authorization}\r\n\r\n`
+    const heard = raw(port, tls.client, get('/quiet'), 1_000)
+    const deaf = connectTls({ ...secureClientOptions(tls.client, { host: 'localhost', alpn: ['http/1.1'] }), port })
+    deaf.on('error', () => undefined).write(get('/large'))
+    await expect.poll(() => large.destroyed, { timeout: 5_000 }).toBe(true)
+    deaf.destroy()
+    await new Promise((resolve) => setTimeout(resolve, 400))
+    quiet.push('2')
+    quiet.push(null)
+    expect(await heard).toContain('\r\n1\r\n2\r\n0\r\n')
+  })
+
   it('over HTTP/2 is let go', async () => {
     const { origin } = await start({ timeouts: { idleMs: 100 } })
     const session = connectH2(origin, secureClientOptions(tls.client, { host: 'localhost', alpn: ['h2'] }))
@@ -296,6 +315,24 @@ describe('a second credential', () => {
     expect(await post({})).toBe(200)
     expect((await ask(port, tls.client, { headers: { cookie: 'session=alice', 'sec-fetch-site': 'cross-site' } })).status).toBe(200)
   })
+})
+
+it('a request whose peer has gone while it was judged is not handled', async () => {
+  const [asked, judged] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const slow = authenticator('slow', async () => {
+    asked.resolve()
+    await judged.promise
+    return vouchForPrincipal({ issuer: 'tests', subject: 'alice' })
+  })
+  const { port } = await start({ guard: guard({ authenticate: slow }) as never })
+  const socket = connectTls({ ...secureClientOptions(tls.client, { host: 'localhost', alpn: ['http/1.1'] }), port })
+  socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\n${authorization}\r\n\r\n`)
+  await asked.promise
+  socket.destroy()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  judged.resolve()
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  expect(handled).toBe(0)
 })
 
 describe('a stream that is reset at once', () => {

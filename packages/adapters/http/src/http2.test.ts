@@ -79,9 +79,9 @@ describe('a connection on which nothing moves', () => {
   it('goes on for an answer that has nothing to say, without those that the peer does not read', async () => {
     const quiet = new Readable({ read: () => undefined })
     quiet.push('1')
-    const listener = await start({ timeouts: { idleMs: 100 } }, (request) =>
-      request.url.endsWith('/quiet') ? { body: quiet } : { body: Readable.from(['x'.repeat(200_000)]) },
-    )
+    const large = new Readable({ read: () => undefined })
+    large.push('x'.repeat(200_000))
+    const listener = await start({ timeouts: { idleMs: 100 } }, (request) => ({ body: request.url.endsWith('/quiet') ? quiet : large }))
     const session = sessionTo(listener)
     const kept = session.request({ ':path': '/quiet', authorization: 'Bearer alice' })
     const whole = closed(kept)

@@ -319,6 +319,8 @@ describe('construction', () => {
     [{ limits: { maxContentBytes: 0 } }, 'ERR_OPTION_INVALID'],
     [{ limits: { maxContentBytes: Number.NaN } }, 'ERR_OPTION_INVALID'],
     [{ timeouts: { idleMs: Number.POSITIVE_INFINITY } }, 'ERR_OPTION_INVALID'],
+    [{ timeouts: { requestMs: 0 } }, 'ERR_OPTION_INVALID'],
+    [{ timeouts: { fieldsMs: 1e9 } }, 'ERR_OPTION_INVALID'],
     [{ carriers: { headers: { Authorization: 'bearer' } } }, 'ERR_OPTION_INVALID'],
     [{ origin: 'https://orders.example/' }, 'ERR_OPTION_INVALID'],
   ] as const)('refuses %o with %s', async (options, code) => {

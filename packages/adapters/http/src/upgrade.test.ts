@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { connect } from 'node:tls'
@@ -8,7 +9,7 @@ import { testPki } from '@portcullis/testkit'
 import { secureClientOptions, tlsBundle, type ServerTlsBundle } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { json, serve, type Listener, type UpgradeRegistration } from './index.ts'
+import { json, serve, tlsTerminatedBy, type Listener, type UpgradeRegistration } from './index.ts'
 import { raw, statusOf, tokens } from './service.test-support.ts'
 
 let tls: DevelopmentTls
@@ -102,6 +103,26 @@ describe('an upgrade', () => {
     socket.destroy()
     const idle = connect({ ...secureClientOptions(tls.client, { host: 'localhost', alpn: ['http/1.1'] }), port: listener.port })
     await once(idle.resume(), 'close')
+  })
+
+  it('whose socket fails is closed, and an error that nobody listens for ends no process', async () => {
+    listener.onUpgrade(greeting({ upgrade: ({ socket }) => void socket.destroy(new Error('broken')) }))
+    expect(await ask('alice').catch(() => '')).toBe('')
+  })
+
+  it('over what is no secure channel is refused', async () => {
+    await listener.close({ graceMs: 0 })
+    listener = await serve({ tls: tlsTerminatedBy({ proxies: ['127.0.0.1'], header: 'forwarded' }), guard: policy, port: 0 }, () =>
+      json({}),
+    )
+    listener.onUpgrade(greeting())
+    const socket = connectTcp(listener.port, '127.0.0.1')
+    socket.write(
+      'GET /greet HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer alice\r\nConnection: Upgrade\r\nUpgrade: greeting\r\n\r\n',
+    )
+    const [data] = (await once(socket, 'data')) as [Buffer]
+    socket.destroy()
+    expect(statusOf(data.toString())).toBe(403)
   })
 
   it('over a certificate that is trusted no more ends the connection, not the process', async () => {
