@@ -36,9 +36,9 @@ export function describeState(name: string, open: () => Promise<StateUnderTest>)
 
     it('forgets what has expired', async () => {
       const key = randomUUID()
-      await one.put(key, { value: '{}', expiresAtMs: Date.now() + 30 })
+      await one.put(key, { value: '{}', expiresAtMs: Date.now() + 500 })
       expect(await one.get(key)).toEqual({ value: '{}' })
-      await new Promise((resolve) => setTimeout(resolve, 60))
+      await new Promise((resolve) => setTimeout(resolve, 550))
       expect(await two.get(key)).toBeUndefined()
       expect(await two.consume(key)).toBe('absent')
       expect(await two.putIfAbsent(key, entry())).toBe(true)
