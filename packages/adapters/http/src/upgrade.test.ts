@@ -9,6 +9,7 @@ import { testPki } from '@portcullis/testkit'
 import { secureClientOptions, tlsBundle, type ServerTlsBundle } from '@portcullis/tls'
 import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { plaintextChannel } from './danger.ts'
 import { json, serve, tlsTerminatedBy, type Listener, type UpgradeRegistration } from './index.ts'
 import { raw, statusOf, tokens } from './service.test-support.ts'
 
@@ -105,9 +106,13 @@ describe('an upgrade', () => {
     await once(idle.resume(), 'close')
   })
 
-  it('whose socket fails is closed, and an error that nobody listens for ends no process', async () => {
+  it('whose socket fails is closed: an error that nobody listens for ends no process', async () => {
+    await listener.close({ graceMs: 0 })
+    listener = await serve({ tls: plaintextChannel, guard: policy, port: 0 }, () => json({}))
     listener.onUpgrade(greeting({ upgrade: ({ socket }) => void socket.destroy(new Error('broken')) }))
-    expect(await ask('alice').catch(() => '')).toBe('')
+    const socket = connectTcp(listener.port, '127.0.0.1').resume()
+    socket.write('GET /greet HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: greeting\r\n\r\n')
+    await once(socket, 'close')
   })
 
   it('over what is no secure channel is refused', async () => {

@@ -353,34 +353,6 @@ describe('a client whose connection ended', () => {
     expect(requests).toHaveLength(2)
   })
 
-  it('has no connection left if its first onOpen throws', async () => {
-    const { port, sockets } = await bare()
-    const thrown = new Error('cannot subscribe')
-    const failing = (): never => {
-      throw thrown
-    }
-    await expect(client(port, { onOpen: failing })).rejects.toBe(thrown)
-    await until(() => sockets[0]?.readyState === 3)
-    expect(sockets).toHaveLength(1)
-  })
-
-  it('ends with what a later onOpen throws, and opens no second connection', async () => {
-    const { port, sockets } = await bare()
-    const thrown = new Error('cannot subscribe')
-    let opens = 0
-    const one = await client(port, {
-      onOpen: () => {
-        if (++opens > 1) throw thrown
-      },
-    })
-    sockets[0]?.terminate()
-    await later(1_000)
-    expect(await one.ended).toMatchObject({ code: 'ERR_WEBSOCKET_HANDLER_FAILED', cause: thrown })
-    await until(() => sockets[1]?.readyState === 3)
-    await later(60_000)
-    expect([opens, sockets.length]).toEqual([2, 2])
-  })
-
   it('does not come back once it was closed, and not if it was told not to', async () => {
     const { port, requests, sockets } = await bare()
     const [one, other] = [await client(port), await client(port, { reconnect: false })]
