@@ -58,6 +58,14 @@ function requestOf(envelope: string, message: MessageInit): AccessRequest {
   }
 }
 
+/** What a leaf says of message 0. */
+const soundLeaf = {
+  jti: '1',
+  dst: 'kafka:orders',
+  dig: createHash('sha256').update('order 0').digest('base64url'),
+  kdg: createHash('sha256').update(Buffer.from('k0').toString('base64url')).digest('base64url'),
+}
+
 describe('batches', () => {
   it('sign many messages at once, each of which is proven by itself', async () => {
     const { produce, consume } = setUp({ profile: { batch: {} } })
@@ -109,15 +117,7 @@ describe('batches', () => {
   it('name the signer in the signature, whatever a leaf says', async () => {
     const signer = createSigner({ key: { privateKey }, typ: batchType })
     const { clock, consume } = setUp({})
-    const leaf = JSON.stringify({
-      jti: '1',
-      iss: 'urn:other',
-      sub: 'root',
-      aud: 'elsewhere',
-      dst: 'kafka:orders',
-      dig: createHash('sha256').update('order 0').digest('base64url'),
-      kdg: createHash('sha256').update(Buffer.from('k0').toString('base64url')).digest('base64url'),
-    })
+    const leaf = JSON.stringify({ ...soundLeaf, iss: 'urn:other', sub: 'root', aud: 'elsewhere' })
     const { root } = merkleTree([leaf])
     const token = await signer.sign({ iss: 'urn:shop', aud: 'warehouse', iat: clock.now() / 1_000, root, n: 1 })
     expect(await consume(`${token}~${leaf}~0~`, messageOf(0))).toMatchObject({
@@ -125,6 +125,23 @@ describe('batches', () => {
       principal: { issuer: 'urn:shop', subject: 'urn:shop' },
     })
   })
+
+  it.each([{ n: 0 }, { n: -1 }, { n: maxBatch + 1 }, { n: 1.5 }, { n: '1' }, { n: undefined }, { root: 5 }, { root: undefined }])(
+    'are none whose signature says %o',
+    async (said) => {
+      const { clock, consume } = setUp({})
+      const leaf = JSON.stringify(soundLeaf)
+      const token = await createSigner({ key: { privateKey }, typ: batchType }).sign({
+        iss: 'urn:shop',
+        aud: 'warehouse',
+        iat: clock.now() / 1_000,
+        root: merkleTree([leaf]).root,
+        n: 1,
+        ...said,
+      })
+      expect(await consume(`${token}~${leaf}~0~`, messageOf(0))).toMatchObject({ outcome: 'challenge', code: 'ERR_MESSAGE_CLAIM_INVALID' })
+    },
+  )
 
   it('are replayed or not message by message', async () => {
     const { produce, consume } = setUp({ profile: { batch: { maxMessages: 2 } } })

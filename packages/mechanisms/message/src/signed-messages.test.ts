@@ -129,6 +129,18 @@ describe('signedMessages', () => {
     expect(await neighbour.consume(await neighbour.produce())).toMatchObject({ code: 'ERR_JWT_AUDIENCE_UNEXPECTED' })
     const stranger = setUp({}, { subject: 'somebody' })
     expect(await stranger.consume(await stranger.produce())).toMatchObject({ code: 'ERR_MESSAGE_SIGNER' })
+    const signers = (subjects: 'any' | readonly [string, ...string[]]) => ({
+      signers: [{ issuer: 'urn:shop', keys: { publicKey }, scopes: ['orders:publish'], subjects }] as const,
+    })
+    for (const [subjects, subject, expected] of [
+      [['till', 'desk'], 'till', { outcome: 'allow', principal: { subject: 'till' } }],
+      [['till', 'desk'], 'somebody', { code: 'ERR_MESSAGE_SIGNER' }],
+      [['till', 'desk'], 'urn:shop', { code: 'ERR_MESSAGE_SIGNER' }],
+      ['any', 'somebody', { outcome: 'allow', principal: { subject: 'somebody' } }],
+    ] as const) {
+      const named = setUp(signers(subjects), { subject })
+      expect(await named.consume(await named.produce())).toMatchObject(expected)
+    }
     const poor = setUp({ signers: [{ issuer: 'urn:shop', keys: { publicKey } }] })
     expect(await poor.consume(await poor.produce())).toMatchObject({ outcome: 'forbid', reason: 'insufficientScope' })
     const { guarded, consume } = setUp()
@@ -159,17 +171,28 @@ describe('signedMessages', () => {
     for (const change of [
       { jti: undefined },
       { jti: '' },
+      { sub: '' },
       { dst: 1 },
+      { dst: '' },
       { dig: null },
+      { dig: '' },
       { iat: undefined },
       { hdr: 'tenant' },
       { hdr: [1] },
+      { hdr: undefined },
       { hdg: undefined },
+      { hdg: '' },
       { kdg: 5 },
+      { kdg: '' },
+      { cdg: 5 },
+      { cdg: '' },
       { hdr: Array.from({ length: 65 }, () => 'x') },
     ]) {
-      expect(await consume(await signer.sign({ ...sound, ...change }))).toMatchObject({ outcome: 'challenge', reason: 'invalid' })
+      const envelope = await signer.sign({ ...sound, ...change })
+      expect(await consume(envelope), JSON.stringify(change)).toMatchObject({ outcome: 'challenge', code: 'ERR_MESSAGE_CLAIM_INVALID' })
     }
+    for (const change of [{ iat: '1' }, { hdr: Array.from({ length: 64 }, () => 'x') }])
+      expect(await consume(await signer.sign({ ...sound, ...change }))).toMatchObject({ outcome: 'challenge', reason: 'invalid' })
   })
 
   it("judges time against the log where the broker stamps it: last week's message, read today", async () => {
