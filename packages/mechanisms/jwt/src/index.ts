@@ -27,6 +27,8 @@ export type {
 export { maxTokenLength } from './compact.ts'
 export { decodeUnverified } from './decode.ts'
 export type { UnverifiedJwt } from './decode.ts'
+export { parseObject } from './strict-json.ts'
+export type { JsonObject } from './strict-json.ts'
 export { createVerifier, verify } from './verify.ts'
 export { denyList } from './deny-list.ts'
 export type { Denial, DenyList } from './deny-list.ts'

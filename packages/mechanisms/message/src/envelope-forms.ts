@@ -83,7 +83,10 @@ function openBatch({ verified, content: proof }: Known<BatchProof | undefined>, 
   // A number has one spelling: no zeros in front, no other signs.
   if (proof === undefined || parts.length !== 4 || String(place) !== index) return refuse('ERR_MESSAGE_CLAIM_INVALID')
   if (!proof.accepts(leaf, place, path)) return refuse('ERR_MESSAGE_BATCH')
-  return together(verified, leaf)
+  const opened = together(verified, leaf)
+  // The time of a batch is that of its signature, whatever a leaf says.
+  if (!('refused' in opened)) opened.claims['iat'] = verified.claims.iat
+  return opened
 }
 
 /** Derives the key of a session from its verified handshake. */
@@ -111,22 +114,24 @@ function openSession({ verified, content: key }: Known<Mac | undefined>, parts: 
   if ('refused' in opened) return opened
   const { iat: from, end } = verified.claims as Readonly<Record<string, unknown>>
   const { iat } = opened.claims
+  if (typeof iat !== 'number') return refuse('ERR_MESSAGE_CLAIM_INVALID')
   // The message's own time must lie in the epoch; a second's slack for clocks that are read one after the other.
-  return typeof iat === 'number' && typeof from === 'number' && typeof end === 'number' && iat >= from - 1 && iat <= end
-    ? opened
-    : refuse('ERR_MESSAGE_SESSION')
+  return typeof from === 'number' && typeof end === 'number' && iat >= from - 1 && iat <= end ? opened : refuse('ERR_MESSAGE_SESSION')
+}
+
+interface Completed extends Opened {
+  readonly claims: Record<string, unknown>
 }
 
 /** What was signed for all messages, and what this one says of itself; who signed and for whom stands in the first alone. */
-function together({ claims: signed, revocations }: VerifiedJwt, own: string): Opened | Refused {
+function together({ claims: signed, revocations }: VerifiedJwt, own: string): Completed | Refused {
   const claims = readClaims(own)
   if (claims === undefined) return refuse('ERR_MESSAGE_CLAIM_INVALID')
-  const { iss, sub = iss, aud, iat } = signed
+  const { iss, sub = iss, aud } = signed
   // The object is ours alone, so it is completed in place; what was signed for all wins.
   claims['iss'] = iss
   claims['sub'] = sub
   claims['aud'] = aud
-  if (!('iat' in claims)) claims['iat'] = iat
   return { claims, revocations }
 }
 

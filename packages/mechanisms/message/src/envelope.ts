@@ -1,5 +1,6 @@
 import type { RequestBinding } from '@portcullis/core'
 import { digest } from '@portcullis/crypto'
+import { parseObject } from '@portcullis/jwt'
 
 /**
  * The `typ` of an envelope. It is demanded on reading, so that an access token never passes for a signed message, and
@@ -69,12 +70,12 @@ export function writeClaims(claims: Readonly<Record<string, unknown>>): string {
   return JSON.stringify(claims).replace(/[^\x21-\x7d]|\^/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
-/** The reverse of {@link writeClaims}; `undefined` for what is no JSON object. */
+/**
+ * The reverse of {@link writeClaims}, as strict as for the payload of a token: `undefined` for what is no JSON object, has
+ * a member twice, or is not ASCII. Beyond ASCII two texts may have one hash: a half surrogate and U+FFFD are the same bytes.
+ */
 export function readClaims(text: string): Record<string, unknown> | undefined {
-  try {
-    const claims: unknown = JSON.parse(text)
-    return typeof claims === 'object' && claims !== null && !Array.isArray(claims) ? (claims as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
+  if (Buffer.byteLength(text) !== text.length) return undefined
+  const claims = parseObject(text)
+  return typeof claims === 'string' ? undefined : claims
 }

@@ -45,7 +45,11 @@ export interface SignedMessagesOptions {
   /** The name that this consumer goes by in `aud`. */
   readonly audience: string | readonly [string, ...string[]]
   readonly signers: readonly [MessageSigner, ...MessageSigner[]]
-  /** Where the broker stamps no time: how old a message may be, in milliseconds. There is no default, since it bounds replays and the memory of them. */
+  /**
+   * Where the broker stamps no time: how old a message may be, in milliseconds. There is no default, since it bounds
+   * replays and the memory of them. Where the broker does stamp it this is still how long identifiers are remembered: a
+   * copy that entered the log in time and is read later than this after its original is not recognized.
+   */
   readonly maxAgeMs: number
   /** Where the broker stamps the time at which it took the message: how far that may be from the time of signing. Default: 60,000. */
   readonly maxTransitMs?: number
@@ -131,7 +135,8 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     const { position = '', redelivered = false } = binding.message ?? {}
     // Where there is a position it alone tells a redelivery: a replay that was not acknowledged in time is handed out again, too.
     const known = redelivered && position === ''
-    // Beyond this time the message is refused as untimely wherever it comes again, so its identifier may be forgotten.
+    // What enters the log beyond this time, or is read then where the broker stamps none, is untimely, and its identifier
+    // may be forgotten. What entered it in time and is read later is not: see `maxAgeMs`.
     const until = Math.max(now, envelope.signedAtMs) + Math.max(limits.maxAgeMs, limits.maxTransitMs) + limits.toleranceMs
     const sighting = memory.see(`${envelope.issuer}\n${envelope.id}`, position, until)
     const decide = (seen: Sighting): Verdict => afterSighting(seen, principal, known)
