@@ -25,6 +25,8 @@ export type {
 } from './options.ts'
 export { clientCertificate } from './client-certificate.ts'
 export type { CertificateClaims, CertificateName, CertificateRule, ClientCertificateOptions } from './client-certificate.ts'
+export { diagnosis, errorsWithin } from './diagnosis.ts'
+export type { Diagnosis, DiagnosisOptions, Evidence } from './diagnosis.ts'
 export { tlsFailureOf } from './failure.ts'
 export type { TlsFailure } from './failure.ts'
 export { peerCertificateOf } from './peer.ts'
