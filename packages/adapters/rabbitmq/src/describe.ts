@@ -1,11 +1,13 @@
-import { messageBinding, messageCredentials, type AccessRequest } from '@portcullis/core'
+import { messageBinding, messageCredentials, type AccessRequest, type Credential } from '@portcullis/core'
 import { addressOf, signedForm, type RabbitmqMessage } from './message.ts'
+import { isUnreadable } from './unreadable.ts'
 
 /** A message of a queue, in no protocol's words. */
 export function describe(message: RabbitmqMessage, queue: string): AccessRequest {
   const { exchange, routingKey, content, id, headers, redelivered, native } = message
   return {
-    credentials: messageCredentials(headers),
+    // Whatever stood in them, it was not nothing.
+    credentials: isUnreadable(native) ? [unread] : messageCredentials(headers),
     action: 'consume',
     resource: queue,
     attributes: { exchange, routingKey },
@@ -19,3 +21,5 @@ export function describe(message: RabbitmqMessage, queue: string): AccessRequest
     }),
   }
 }
+
+const unread: Credential = { kind: 'malformed', carrier: 'headers', why: 'the headers cannot be read' }

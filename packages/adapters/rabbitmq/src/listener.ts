@@ -2,6 +2,7 @@ import {
   checkOptions,
   ConfigurationError,
   isSecurityError,
+  maxRetryDelayMs,
   MessageGate,
   pause,
   requireFunction,
@@ -15,7 +16,6 @@ import {
   type SecurityError,
 } from '@portcullis/core'
 import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib'
-import { randomUUID } from 'node:crypto'
 import { attempting } from './attempts.ts'
 import type { RabbitmqClient } from './client.ts'
 import { dropRefused } from './danger.ts'
@@ -23,8 +23,8 @@ import { describe } from './describe.ts'
 import { codedAs, diagnose } from './diagnose.ts'
 import type { RabbitmqErrorCode } from './errors.ts'
 import { messageOf, type RabbitmqMessage } from './message.ts'
-import { Line } from './line.ts'
-import { deadLetterOf } from './refuse.ts'
+import { DeadLetters, formsOf } from './refuse.ts'
+import { readUnreadable } from './unreadable.ts'
 
 /** What {@link consumer} takes. */
 export interface ConsumerOptions<P extends Principal | Anonymous = Principal> {
@@ -71,15 +71,11 @@ export async function consumer<P extends Principal | Anonymous>(
 ): Promise<RabbitmqConsumer> {
   const { client, queue, guard, deadLetter, prefetch } = settingsOf(options)
   requireFunction('consumer: the handler', handler)
-  const letters = deadLetter === dropRefused ? undefined : new Line(client)
+  const letters = deadLetter === dropRefused ? undefined : new DeadLetters(client, deadLetter)
   const gate = new MessageGate<RabbitmqMessage, P>({
     guard,
     describe: (message) => describe(message, queue),
-    deadLetter: async (message, letter) => {
-      if (letters === undefined || deadLetter === dropRefused) return
-      const { id = randomUUID(), content } = message
-      await (await letters.channel()).publish('', deadLetter, content, { ...deadLetterOf(message, queue, letter), messageId: id })
-    },
+    deadLetter: async (message, letter) => letters?.store(formsOf(message, queue, letter)),
     onPause: () =>
       guard.report({
         type: 'warning',
@@ -93,6 +89,8 @@ export async function consumer<P extends Principal | Anonymous>(
   // Whoever does not look at it still finds the end in the audit trail.
   ended.promise.catch(() => undefined)
   let model: ChannelModel | undefined
+  let openedAtMs = 0
+  let brief = 0
 
   const receive = async (channel: Channel, native: ConsumeMessage): Promise<void> => {
     const settle = (act: () => void): void => {
@@ -122,11 +120,17 @@ export async function consumer<P extends Principal | Anonymous>(
 
   const open = async (): Promise<void> => {
     const opened = await client.open()
+    readUnreadable(opened)
     try {
       const channel = await opened.createChannel()
       let reason: Error | undefined
       channel.on('error', (error: Error) => (reason = error))
       opened.on('error', (error: Error) => (reason ??= error))
+      // From before the first message: what comes with it may end the connection.
+      const closed = new Promise<Error | undefined>((resolve) => {
+        channel.on('close', () => resolve(undefined))
+        opened.on('close', resolve)
+      })
       await channel.prefetch(prefetch)
       await channel.consume(queue, (native) => {
         // The queue was deleted under the consumer.
@@ -134,15 +138,15 @@ export async function consumer<P extends Principal | Anonymous>(
         if (native === null) return void opened.close().catch(() => undefined)
         return void receive(channel, native)
       })
-      const over = (cause?: Error): void => {
+      model = opened
+      openedAtMs = performance.now()
+      void (async () => {
+        const cause = await closed
         if (model !== opened) return
         model = undefined
         void opened.close().catch(() => undefined)
-        void again(reason ?? cause).catch(end)
-      }
-      channel.on('close', () => over())
-      opened.on('close', over)
-      model = opened
+        await again(reason ?? cause).catch(end)
+      })()
     } catch (error) {
       await opened.close().catch(() => undefined)
       throw diagnose(error)
@@ -154,6 +158,9 @@ export async function consumer<P extends Principal | Anonymous>(
     const cause = diagnose(error)
     if (cause.family !== 'unavailable') throw cause
     guard.report({ type: 'warning', protocol: 'amqp', code: cause.code, message: `The consumer of "${queue}" connects anew.`, cause })
+    // What ends each connection soon after it was opened must not spin.
+    brief = performance.now() - openedAtMs < maxRetryDelayMs ? brief + 1 : 0
+    if (brief > 1) await pause(retryDelayMs(brief - 2), stop.signal)
     await attempting(
       forever,
       async () => {
