@@ -60,7 +60,8 @@ export type SubscriptionHandler<P extends Principal | Anonymous = Principal> = (
 
 /**
  * Subscribes by core NATS; each message is judged, the handler gets those that the guard allows with the principal who
- * *produced* them, the others are published to the dead letters, and their requesters told no more than a status.
+ * *produced* them, the others are published to the dead letters, a hundred a second at most, and their requesters told
+ * no more than a status.
  *
  * At most once: what the server hands on while this reconnects, what is under way when it closes, and what comes while
  * `maxInFlight` are, is gone. `consumer` reads streams, which keep. Rejects at once if the server refuses it.
@@ -85,6 +86,8 @@ export async function subscriber<P extends Principal | Anonymous>(
         await storeLetter(message, letter, (content, headers) => sent(own, deadLetter, () => own.publish(deadLetter, content, { headers })))
       if (message.reply !== undefined && isInbox(message.reply)) own.publish(message.reply, '', { headers: refusalOf(letter) })
     },
+    // Nothing is kept for who waits: sound messages would be lost in place of forged ones.
+    overRate: 'drop',
     onPause: () =>
       warn('ERR_NATS_UNAVAILABLE' satisfies NatsErrorCode, `The subscriber of "${subject}" waits, for messages cannot be judged.`),
   })

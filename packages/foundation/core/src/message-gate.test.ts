@@ -11,16 +11,19 @@ import {
   UnavailableError,
   type DeadLetter,
   type Principal,
+  type ReportEvent,
   type Verdict,
 } from './index.ts'
 import { manualClock } from './testing.ts'
 
-function setUp(judge: () => Verdict) {
+function setUp(judge: () => Verdict, options: { readonly overRate?: 'wait' | 'drop' } = {}) {
   const clock = manualClock()
+  const events: ReportEvent[] = []
   const log: string[] = []
   const letters: DeadLetter[] = []
   const state = { failing: false }
   const guarded = guard({ authenticate: authenticator<Principal>('x', judge), clock })
+  guarded.subscribe((event) => void (event.type === 'messageRefused' && events.push(event)))
   const gate = new MessageGate<string>({
     guard: guarded,
     describe: () => request({ action: 'consume' }),
@@ -30,11 +33,13 @@ function setUp(judge: () => Verdict) {
     },
     onPause: () => log.push('pause'),
     onResume: () => log.push('resume'),
+    ...options,
   })
   return {
     clock,
     log,
     letters,
+    events,
     state,
     gate,
     handle: (message: string, party: Principal) => void log.push(`${message} by ${party.subject}`),
@@ -121,6 +126,22 @@ describe('MessageGate', () => {
     await clock.advanceAsync(1_000)
     await flood
     expect(letters.length).toBe(250)
+  })
+
+  it('drops what is refused beyond that rate where nothing is kept, and lets sound messages through meanwhile', async () => {
+    let forged = true
+    const { clock, gate, handle, letters, log, events } = setUp(() => (forged ? refused('ERR_X') : principal()), { overRate: 'drop' })
+    const ends = await Promise.all(Array.from({ length: 250 }, (_, at) => gate.pass(`m${at}`, handle)))
+    expect(ends.filter((end) => end === 'dropped').length).toBe(150)
+    expect(letters.length).toBe(maxDeadLettersPerSecond)
+    forged = false
+    expect(await gate.pass('sound', handle)).toBe('handled')
+    expect(log).toEqual(['sound by alice'])
+    forged = true
+    await clock.advanceAsync(1_000)
+    expect(await gate.pass('later', handle)).toBe('deadLettered')
+    await expect.poll(() => events.filter(({ message }) => message === 'invalid, dropped').length).toBe(150)
+    expect(() => setUp(() => principal(), { overRate: '' as never })).toThrow(expect.objectContaining({ code: 'ERR_OPTION_INVALID' }))
   })
 
   it('leaves the failure of a handler to the application', async () => {

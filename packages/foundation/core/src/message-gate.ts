@@ -1,7 +1,7 @@
 import type { AccessRequest } from './access-request.ts'
 import { wait } from './clock.ts'
 import type { DeadLetter } from './dead-letter.ts'
-import { UnavailableError } from './errors.ts'
+import { ConfigurationError, UnavailableError } from './errors.ts'
 import type { Guard } from './guard.ts'
 import { checkOptions } from './options.ts'
 import type { Anonymous, Principal } from './principal.ts'
@@ -13,6 +13,12 @@ export interface MessageGateOptions<M, P extends Principal | Anonymous> {
   readonly describe: (message: M) => AccessRequest
   /** Stores the message, with its original bytes, where the refused ones go. Resolves once the broker has confirmed it. */
   readonly deadLetter: (message: M, letter: DeadLetter) => Promise<void>
+  /**
+   * What becomes of a refused message beyond {@link maxDeadLettersPerSecond}. `wait` (default): its turn comes. `drop`: it
+   * is reported, and gone; for wires that keep nothing, where a flood of forged messages would else hold the places of
+   * sound ones, which are then lost instead.
+   */
+  readonly overRate?: 'wait' | 'drop'
   /** The first message that cannot be judged stops the reading; called again only after {@link onResume}. */
   readonly onPause?: () => void
   readonly onResume?: () => void
@@ -45,18 +51,21 @@ export class MessageGate<M, P extends Principal | Anonymous = Principal> {
       guard: true,
       describe: true,
       deadLetter: true,
+      overRate: true,
       onPause: true,
       onResume: true,
     })
+    if (options.overRate !== undefined && options.overRate !== 'wait' && options.overRate !== 'drop')
+      throw new ConfigurationError('ERR_OPTION_INVALID', 'MessageGate: overRate is "wait" or "drop".')
     this.#options = options
   }
 
   /**
    * Takes one message to its end: `handled` after the handler has, `deadLettered` after the dead letter is confirmed;
-   * then it may be acknowledged. Rejects with what the handler threw, which is the application's own, and with
+   * then it may be acknowledged. `dropped` only where `overRate` says so. Rejects with what the handler threw, which is the application's own, and with
    * `ERR_ABORTED` when the gate is closed meanwhile: then it must not be acknowledged.
    */
-  async pass(message: M, handle: (message: M, principal: P) => unknown): Promise<'handled' | 'deadLettered'> {
+  async pass(message: M, handle: (message: M, principal: P) => unknown): Promise<'handled' | 'deadLettered' | 'dropped'> {
     const { guard, describe, deadLetter } = this.#options
     const request = describe(message)
     let decision = await guard.decide(request)
@@ -76,7 +85,10 @@ export class MessageGate<M, P extends Principal | Anonymous = Principal> {
       return 'handled'
     }
     const letter: DeadLetter = { reason: decision.reason, code: decision.code, at: new Date(guard.clock.now()) }
-    await this.#stamp()
+    if (!(await this.#stamp())) {
+      guard.report({ type: 'messageRefused', protocol: request.channel.protocol, code: letter.code, message: `${letter.reason}, dropped` })
+      return 'dropped'
+    }
     for (let attempt = 0; ; attempt++) {
       try {
         await deadLetter(message, letter)
@@ -111,8 +123,8 @@ export class MessageGate<M, P extends Principal | Anonymous = Principal> {
     if (--this.#waiting === 0 && !this.#closed.signal.aborted) this.#options.onResume?.()
   }
 
-  /** Waits for room in this second. */
-  async #stamp(): Promise<void> {
+  /** Waits for room in this second; `false` where that is not waited for. */
+  async #stamp(): Promise<boolean> {
     const { clock } = this.#options.guard
     for (;;) {
       const now = clock.now()
@@ -123,8 +135,9 @@ export class MessageGate<M, P extends Principal | Anonymous = Principal> {
       }
       if (this.#inWindow < maxDeadLettersPerSecond) {
         this.#inWindow++
-        return
+        return true
       }
+      if (this.#options.overRate === 'drop') return false
       await this.#wait(this.#windowStartMs + 1_000 - now)
     }
   }
