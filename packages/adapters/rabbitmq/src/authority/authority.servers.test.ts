@@ -180,7 +180,9 @@ describe('a broker whose authority is a guard', () => {
     const channel = await connection.createChannel()
     channel.on('error', () => undefined)
     await publish('', 'own.q')(channel)
-    denied.deny({ issuer: sts.issuer, subject: 'leaver', until: new Date(Date.now() + 600_000) })
+    // Tokens of later seconds, too, so that the one below is among them whenever it is issued.
+    const until = new Date(Date.now() + 600_000)
+    denied.deny({ issuer: sts.issuer, subject: 'leaver', issuedBefore: until, until })
     await publish('', 'own.q')(channel)
     expect(await connection.attempt(publish('', 'own.q'))).toBe(403)
     expect(await codeOf(bearer('leaver'))).toBe('ERR_RABBITMQ_CREDENTIAL_REFUSED')
