@@ -261,6 +261,19 @@ describe('a connection', () => {
     relay.close()
   })
 
+  it.each<[string, 'before' | 'meanwhile', (nc: { emit(event: string, error: Error): void; close(): void }) => void]>([
+    ['fails while it is being closed', 'meanwhile', (nc) => nc.emit('error', new Error("'User Authentication Expired'"))],
+    ['lost what it stands on, and nobody said so', 'before', (nc) => nc.close()],
+  ])('is closed also when it %s', async (_, when, harm) => {
+    const connection = await scene.connect({ timeoutMs: 60_000 })
+    const { nc } = connection.stan as unknown as { readonly nc: Parameters<typeof harm>[0] }
+    if (when === 'before') harm(nc)
+    const closing = connection.close()
+    if (when === 'meanwhile') harm(nc)
+    await closing
+    expect(await connection.ended).toBeUndefined()
+  })
+
   it('is due ahead of the expiry of its credential, when there is another; a failure to renew is told and tried again', async () => {
     const warnings: unknown[] = []
     let asked = 0

@@ -29,13 +29,16 @@ export interface StanConnection {
 /** What the library's connection stands on: of NATS, and not among its types. */
 interface Underlying extends EventEmitter {
   readonly info?: { readonly max_payload?: number } | null
-  readonly stream: { readonly encrypted?: boolean }
+  readonly stream?: { readonly encrypted?: boolean }
   /** What was received and not looked at yet, with the line in hand. */
-  inbound: Buffer
+  inbound: Buffer | null
+  processInbound: () => void
   processServerUpdate: () => void
   close(): void
 }
 
+// The library looks at no more of a line.
+const longestLine = 4_096
 // What the library adds to a message: two identifiers, a GUID, the channel twice, and their tags.
 const addedBytes = 256
 
@@ -51,11 +54,26 @@ export async function dial(
   // The library's types leave it out; by it alone one hears what is not permitted, and of a loss before the library tells
   // whoever waits for a confirmation that there was no error.
   const { nc } = stan as unknown as { readonly nc: Underlying }
+  /** Nothing that is heard now is known to be from the server. */
+  const isInClear = (): boolean => options.tls !== false && nc.stream?.encrypted !== true
   // It is called after a greeting. Without it the library knows of no other servers; while it does, it does not tell why
   // one failed, and which are meant was said already.
   nc.processServerUpdate = () => {
     // What follows the greeting in the clear is not from the server, which waits for the handshake (CWE-77, as with STARTTLS).
-    if (options.tls !== false && nc.stream.encrypted !== true) nc.inbound = nc.inbound.subarray(0, nc.inbound.indexOf('\n') + 1)
+    if (isInClear()) nc.inbound = nc.inbound?.subarray(0, nc.inbound.indexOf('\n') + 1) ?? null
+  }
+  const { processInbound } = nc
+  nc.processInbound = () => {
+    // What the library does with bytes it does in an event of the socket, where a greeting that is no JSON ends the process.
+    try {
+      // In the clear a server greets. An error there is anybody's word, and would spend a credential that is good.
+      if (isInClear() && !'INFO'.startsWith(nc.inbound?.toString('latin1', 0, 4).toUpperCase() ?? '')) throw new Error('no greeting')
+      processInbound.call(nc)
+    } catch (error) {
+      return end(codedAs('ERR_STAN_UNAVAILABLE', error))
+    }
+    // It waits for ever for the end of a longer one, and keeps all that comes meanwhile.
+    if ((nc.inbound?.length ?? 0) > longestLine) end(codedAs('ERR_STAN_UNAVAILABLE'))
   }
   const opened = Promise.withResolvers<void>()
   const ended = Promise.withResolvers<SecurityError | undefined>()
@@ -129,9 +147,14 @@ export async function dial(
     async close() {
       if (over) return
       closing = true
-      const closed = new Promise((resolve) => stan.once('close', resolve))
-      stan.close()
-      await closed
+      try {
+        stan.close()
+      } catch {
+        // Who has the library's connection may have closed what it stands on.
+        end(undefined)
+      }
+      // Not for the library's own word, which does not come where it fails meanwhile.
+      await ended.promise
     },
   }
 }

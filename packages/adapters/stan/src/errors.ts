@@ -5,7 +5,8 @@ export const stanErrorCodes = {
   ERR_STAN_FORBIDDEN: 'The server knows who this is, and does not permit it to connect to the cluster, publish or subscribe there.',
   ERR_STAN_CLIENT_ID: 'Another connection has this client identifier, or the server takes none like it.',
   ERR_STAN_SUBSCRIPTION: 'The server does not take the subscription: the durable name is in use, or its settings do not fit.',
-  ERR_STAN_MESSAGE: 'The message cannot be sent: a header of it is reserved, its channel holds a wildcard, or it is too large.',
+  ERR_STAN_MESSAGE:
+    'The message cannot be sent: a header of it is reserved or no line of text, its channel holds a wildcard, or it is too large.',
   ERR_STAN_SERVER_UNTRUSTED: "The server's certificate does not end in a trust anchor, or is out of date.",
   ERR_STAN_HOST_NAME: "The server's certificate does not hold the name that was connected to.",
   ERR_STAN_CERTIFICATE_REFUSED: 'The server refused the client certificate, or demands one and got none.',

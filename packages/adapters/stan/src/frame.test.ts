@@ -43,4 +43,24 @@ describe('a frame', () => {
   ])('that is broken is no bare payload: %j', (block) => {
     expect(unframe(Buffer.from(`\xffNATS/1.0\r\n${block}`, 'latin1'))).toEqual({ kind: 'broken' })
   })
+
+  it.each([
+    ['a', 'b\r\nportcullis-identity: c'],
+    ['a', 'b\n'],
+    ['a', '\r'],
+    ['a: b\r\nc', 'd'],
+    ['a:', 'b'],
+    ['a b', 'c'],
+    ['', 'b'],
+    ['\u00e4', 'b'],
+    ['a', 'b'.repeat(65_536)],
+  ])('is not made of a header that would be read as another: %j', (name, value) => {
+    expect(() => frame([[name, value]], content)).toThrow(expect.objectContaining({ code: 'ERR_STAN_MESSAGE' }))
+  })
+
+  it('is read whatever it was made of, up to the most that it takes', () => {
+    const most: [string, string][] = [['a', 'b'.repeat(65_536 - 'a: \r\n\r\n'.length)]]
+    expect(unframe(frame(most, content))).toEqual({ kind: 'framed', headers: most, content })
+    expect(() => frame([...most, ['c', '']], content)).toThrow(expect.objectContaining({ code: 'ERR_STAN_MESSAGE' }))
+  })
 })

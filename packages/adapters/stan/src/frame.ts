@@ -1,3 +1,5 @@
+import { codedAs } from './diagnose.ts'
+
 /** What a payload of NATS Streaming is: framed, with headers; not framed; or begun like a frame and broken. */
 export type Unframed =
   | { readonly kind: 'framed'; readonly headers: readonly (readonly [name: string, value: string])[]; readonly content: Buffer }
@@ -10,14 +12,23 @@ const mark = Buffer.from('\xffNATS/1.0\r\n', 'latin1')
 const blockEnd = Buffer.from('\r\n\r\n')
 // An envelope has some 700 bytes, a batched one some 1,200; the rest is for the application's own headers.
 const maxBlockBytes = 65_536
+const namePattern = /^[\x21-\x39\x3b-\x7e]+$/
 
 /**
  * Puts headers before a content, for a protocol that has none: the byte FF, then `NATS/1.0`, one line `name: value` for
- * each, an empty line (each line ended by CR LF), then the content as it is. Names and values are not checked here.
+ * each, an empty line (each line ended by CR LF), then the content as it is. Throws `ERR_STAN_MESSAGE` for a name that is
+ * no printable ASCII without a colon, a value that is no single line, and headers beyond 64 KiB: nobody would read them
+ * as they were written. Reserved names are not refused here.
  */
 export function frame(headers: Iterable<readonly [name: string, value: string]>, content: Uint8Array): Buffer {
-  const lines = [...headers].map(([name, value]) => `${name}: ${value}\r\n`)
-  return Buffer.concat([mark, Buffer.from(`${lines.join('')}\r\n`), content])
+  let lines = ''
+  for (const [name, value] of headers) {
+    if (!namePattern.test(name) || /[\r\n]/.test(value)) throw codedAs('ERR_STAN_MESSAGE')
+    lines += `${name}: ${value}\r\n`
+  }
+  const block = Buffer.from(`${lines}\r\n`)
+  if (block.length > maxBlockBytes) throw codedAs('ERR_STAN_MESSAGE')
+  return Buffer.concat([mark, block, content])
 }
 
 /** Takes a payload apart, for consumers and for whoever looks at dead letters. Nothing in it is believed yet. */
