@@ -90,7 +90,12 @@ export interface Decryption {
  * then encrypt). Throws a `ConfigurationError` for a key that does not fit.
  */
 export async function encryptToken(token: string, options: EncryptionOptions): Promise<string> {
-  checkOptions<Required<EncryptionOptions>>('encryptToken', options as Required<EncryptionOptions>, {
+  return tokenEncrypter(options)(token)
+}
+
+/** Makes {@link encryptToken} for many tokens of one recipient: the options are checked, and the key read, at once. */
+export function tokenEncrypter(options: EncryptionOptions): (token: string) => Promise<string> {
+  checkOptions<Required<EncryptionOptions>>('encryption', options as Required<EncryptionOptions>, {
     algorithm: true,
     encryption: true,
     keyId: true,
@@ -100,8 +105,10 @@ export async function encryptToken(token: string, options: EncryptionOptions): P
   const encryption = requireEncryption(options.encryption ?? 'A256GCM')
   const key = options.secret === undefined ? parsePublicKey(options.publicKey) : secretKey(options.secret)
   const bound = bind(key, options, [encryption])
-  const { encrypt } = await import('./jwe.ts')
-  return encrypt(token, bound, encryption)
+  return async (token) => {
+    const { encrypt } = await import('./jwe.ts')
+    return encrypt(token, bound, encryption)
+  }
 }
 
 /**

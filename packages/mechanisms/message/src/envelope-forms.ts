@@ -1,6 +1,13 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { refused, type Clock, type Refused, type Revocation } from '@portcullis/core'
-import { createVerifier, type IssuerOptions, type VerifiedJwt, type Verifier } from '@portcullis/jwt'
+import {
+  createVerifier,
+  type DecryptionOptions,
+  type IssuerOptions,
+  type VerifiedJwt,
+  type Verifier,
+  type VerifierSettings,
+} from '@portcullis/jwt'
 import { batchType, envelopeType, readClaims, sessionType } from './envelope.ts'
 import type { MessageErrorCode } from './errors.ts'
 import type { Mac } from './mac.ts'
@@ -20,6 +27,8 @@ export interface OpenerOptions {
   readonly issuers: readonly [Omit<IssuerOptions, 'typ'>, ...Omit<IssuerOptions, 'typ'>[]]
   /** The group's private key, where sessions are accepted. */
   readonly sessions: KeyObject | undefined
+  /** Opens single envelopes that are encrypted. */
+  readonly decryption: DecryptionOptions | undefined
   readonly verifyOn: 'threadPool' | 'eventLoop' | undefined
   readonly clock: Clock
 }
@@ -29,19 +38,19 @@ const maxEnvelopeLength = 16_384
 
 /** Opens envelopes of all three forms: `a.b.c`; `a.b.c~leaf~index~path` (ADR 8); `a.b.c^claims^tag` (ADR 9). */
 export function opener(options: OpenerOptions): (envelope: string) => Opened | Refused | Promise<Opened | Refused> {
-  const { sessions, verifyOn, clock } = options
-  const verifierOf = (typ: string, tokenCache: 'none' | { readonly maxEntries: number }): Verifier => {
+  const { sessions, decryption, verifyOn, clock } = options
+  const verifierOf = (typ: string, more: Pick<VerifierSettings, 'tokenCache' | 'decryption'>): Verifier => {
     const [first, ...rest] = options.issuers
     return createVerifier({
       issuers: [{ ...first, typ }, ...rest.map((row) => ({ ...row, typ }))],
-      tokenCache,
+      ...more,
       clock,
       ...(verifyOn && { verifyOn }),
     })
   }
   // With a cache, equal tokens at the same time are verified once. It needs no room: SignedOnce remembers.
-  const shared = { maxEntries: 1 }
-  const single = verifierOf(envelopeType, 'none')
+  const shared = { tokenCache: { maxEntries: 1 } }
+  const single = verifierOf(envelopeType, { tokenCache: 'none', ...(decryption && { decryption }) })
   const batches = new SignedOnce(verifierOf(batchType, shared), proofOf, clock)
   const handshakes = sessions === undefined ? undefined : new SignedOnce(verifierOf(sessionType, shared), sessionReader(sessions), clock)
 

@@ -12,7 +12,7 @@ import {
   type RequestBinding,
   type Timer,
 } from '@portcullis/core'
-import { createSigner, type JwtSigner, type SigningKey } from '@portcullis/jwt'
+import { createSigner, tokenEncrypter, type EncryptionOptions, type JwtSigner, type SigningKey } from '@portcullis/jwt'
 import { batchType, claimsOf, envelopeType, sessionType, writeClaims } from './envelope.ts'
 import type { Mac } from './mac.ts'
 import { maxBatch, merkleTree } from './merkle.ts'
@@ -44,6 +44,11 @@ export interface MessageSignerOptions {
   readonly headers?: readonly [string, ...string[]]
   /** Default: one signature per message. */
   readonly profile?: SigningProfile
+  /**
+   * Encrypts each identity for its reader, who gives `decryption`: neither the broker nor who reads along learns who
+   * signed. Only for one signature per message. The payload and its place stay readable. Default: none.
+   */
+  readonly encryption?: EncryptionOptions
   /** The brokers that it signs for, as origins: `kafka://broker:9094`. */
   readonly targets: readonly [string, ...string[]]
   readonly clock?: Clock
@@ -63,10 +68,11 @@ export function messageSigner(options: MessageSignerOptions): BoundSource {
     audience: true,
     headers: true,
     profile: true,
+    encryption: true,
     targets: true,
     clock: true,
   })
-  const { issuer, subject, key, audience, headers, profile, targets, clock = systemClock } = options
+  const { issuer, subject, key, audience, headers, profile, encryption, targets, clock = systemClock } = options
   const check = forTargets('messageSigner', targets)
   const names = headers === undefined ? [] : requireTexts('headers', headers)
   const fixed: Fixed = {
@@ -74,7 +80,19 @@ export function messageSigner(options: MessageSignerOptions): BoundSource {
     ...(subject !== undefined && { sub: requireText('subject', subject) }),
     aud: typeof audience === 'string' ? requireText('audience', audience) : requireTexts('audience', audience),
   }
-  const seal = sealer(profile, key, fixed, clock)
+  if (profile !== undefined && encryption !== undefined)
+    throw new ConfigurationError(
+      'ERR_OPTION_INVALID',
+      'messageSigner: encryption is for one signature per message, and not with a profile.',
+    )
+  const signed = sealer(profile, key, fixed, clock)
+  if (Object.hasOwn(options, 'encryption') && encryption === undefined)
+    throw new ConfigurationError(
+      'ERR_OPTION_INVALID',
+      'messageSigner: encryption is present and undefined; leave it out, or nothing is hidden.',
+    )
+  const encrypt = encryption === undefined ? undefined : tokenEncrypter(encryption)
+  const seal: Seal = encrypt === undefined ? signed : async (own) => encrypt(await signed(own))
   return async (request) => {
     check(request)
     const { binding } = request

@@ -20,7 +20,7 @@ import {
   type RequestBinding,
   type Verdict,
 } from '@portcullis/core'
-import type { IssuerOptions } from '@portcullis/jwt'
+import type { DecryptionOptions, IssuerOptions } from '@portcullis/jwt'
 import { withoutExpiry } from '@portcullis/jwt/danger'
 import { opener, type Opened } from './envelope-forms.ts'
 import { callerDigest, headersDigest, keyDigest } from './envelope.ts'
@@ -66,6 +66,8 @@ export interface SignedMessagesOptions {
    * can forge messages of every producer towards the group**, and nothing is proven to third parties. Default: refused.
    */
   readonly sessions?: { readonly groupKey: KeyObject }
+  /** Opens identities that were encrypted for this consumer (`encryption` of the signer). Those that were not are taken, too. Default: none are opened. */
+  readonly decryption?: DecryptionOptions
   /** Where signatures are verified; see `createVerifier` of `@portcullis/jwt`. */
   readonly verifyOn?: 'threadPool' | 'eventLoop'
   readonly clock?: Clock
@@ -93,10 +95,11 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     memory: true,
     name: true,
     sessions: true,
+    decryption: true,
     verifyOn: true,
     clock: true,
   })
-  const { audience, name = 'signed message', clock = systemClock, verifyOn, memory = messageMemory({ clock }) } = options
+  const { audience, name = 'signed message', clock = systemClock, verifyOn, decryption, memory = messageMemory({ clock }) } = options
   if (!Array.isArray(options.signers) || options.signers.length === 0)
     throw new ConfigurationError('ERR_OPTION_INVALID', 'signers must be a list that is not empty.')
   const signers = new Map(options.signers.map((signer) => [signer.issuer, compileSigner(signer)]))
@@ -115,7 +118,7 @@ export function signedMessages(options: SignedMessagesOptions): Authenticator {
     ...(algorithms !== undefined && { algorithms }),
   })) as [IssuerOptions, ...IssuerOptions[]]
   const sessions = options.sessions === undefined ? undefined : requireX25519('sessions.groupKey', options.sessions.groupKey, 'private')
-  const open = opener({ issuers: [first, ...rest], sessions, verifyOn, clock })
+  const open = opener({ issuers: [first, ...rest], sessions, decryption, verifyOn, clock })
 
   const judge = (opened: Opened, binding: RequestBinding): Verdict | Promise<Verdict> => {
     const envelope = readEnvelope(opened)

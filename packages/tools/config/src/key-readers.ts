@@ -1,11 +1,25 @@
 import { loadPrivateKey, loadPublicKey, loadSecretKey, type PrivateKeySource, type PublicKeySource } from '@portcullis/crypto'
-import type { KeysOption } from '@portcullis/jwt'
+import type { DecryptionOptions, KeysOption } from '@portcullis/jwt'
 import type { ClientTlsBundle, ClientTlsOptions } from '@portcullis/tls'
 import type { Making } from './making.ts'
 import { placed } from './mistake.ts'
 import { packageOf } from './package-of.ts'
 import { isTable, type Plain } from './plain-data.ts'
-import { anyTable, file, listOf, number, numberOr, oneOf, readTable, secretValue, text, texts, type Reader, type Shape } from './readers.ts'
+import {
+  anyTable,
+  file,
+  listOf,
+  number,
+  numberOr,
+  oneOf,
+  readTable,
+  secretValue,
+  table,
+  text,
+  texts,
+  type Reader,
+  type Shape,
+} from './readers.ts'
 
 // Keys of secp256k1 are for ES256K, and which algorithms are taken is said elsewhere.
 const curves = { alsoCurves: ['secp256k1'] } as const
@@ -44,6 +58,17 @@ export const secretKey: Reader = async (where, value, making) => {
   const { file: secretFile } = await readTable(where, value, { file }, making)
   return placed(where, () => loadSecretKey({ secretFile: String(secretFile) }))
 }
+
+/** How encrypted tokens are opened. */
+export const decryption = table({
+  keys: listOf(
+    oneOf({
+      privateKey: { privateKey, keyId: text, algorithm: text },
+      secret: { secret: secretKey, keyId: text, algorithm: text },
+    }),
+  ),
+  encryptions: texts,
+} satisfies Shape<DecryptionOptions>)
 
 const oneKeySource = oneOf({
   jwksUri: { jwksUri: text, algorithms: texts, timeoutMs: number, refreshAfterMs: number, maxStaleMs: number },

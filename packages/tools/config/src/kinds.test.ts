@@ -285,12 +285,18 @@ describe('signedMessages', () => {
   it('of a producer', async () => {
     const clock = manualClock()
     const options = { audience: 'warehouse', maxAgeMs: 10_000 }
+    const reader = generateKeyPairSync('x25519')
+    const readerPem = reader.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
     const policy = await policyFrom(
       {
         authenticate: 'producers',
         mechanisms: {
           producers: {
-            signedMessages: { ...options, signers: [{ issuer: 'urn:shop', keys: { publicKey: { pem: publicPem } }, scopes: ['orders'] }] },
+            signedMessages: {
+              ...options,
+              signers: [{ issuer: 'urn:shop', keys: { publicKey: { pem: publicPem } }, scopes: ['orders'] }],
+              decryption: { keys: [{ algorithm: 'ECDH-ES', privateKey: { pem: readerPem } }] },
+            },
           },
         },
       },
@@ -300,12 +306,14 @@ describe('signedMessages', () => {
       ...options,
       name: 'producers',
       signers: [{ issuer: 'urn:shop', keys: { publicKey: ec.publicKey }, scopes: ['orders'] }],
+      decryption: { keys: [{ algorithm: 'ECDH-ES', privateKey: reader.privateKey }] },
       clock,
     })
     const sign = messageSigner({
       issuer: 'urn:shop',
       key: { privateKey: ec.privateKey },
       audience: 'warehouse',
+      encryption: { algorithm: 'ECDH-ES', publicKey: reader.publicKey },
       targets: ['kafka://broker:9094'],
       clock,
     })

@@ -1,9 +1,9 @@
 import type { IssuerOptions, JwtOptions, VerifierOptions } from '@portcullis/jwt'
 import type { Kind } from '../kind.ts'
-import { keys, privateKey, secretKey } from '../key-readers.ts'
+import { decryption, keys } from '../key-readers.ts'
 import { packageOf } from '../package-of.ts'
 import { isTable } from '../plain-data.ts'
-import { anyTable, listOf, number, oneOf, readTable, table, text, texts, type Reader, type Shape } from '../readers.ts'
+import { anyTable, listOf, number, readTable, table, text, texts, type Reader, type Shape } from '../readers.ts'
 
 const issuerShape = {
   issuer: text,
@@ -21,10 +21,6 @@ const issuerShape = {
 
 const bounds = table({ maxEntries: number })
 const tokenCache: Reader = (where, value, making) => (isTable(value) ? bounds : text)(where, value, making)
-const decryptionKey = oneOf({
-  privateKey: { privateKey, keyId: text, algorithm: text },
-  secret: { secret: secretKey, keyId: text, algorithm: text },
-})
 
 /** What verifies a token; the rest is how the mechanism presents itself. */
 export const verifierShape = {
@@ -32,7 +28,7 @@ export const verifierShape = {
   issuers: listOf(table(issuerShape)),
   tokenCache,
   verifyOn: text,
-  decryption: table({ keys: listOf(decryptionKey), encryptions: texts }),
+  decryption,
 } satisfies Shape<VerifierOptions, 'expiry' | 'schema' | 'revocations' | 'clock'>
 
 const shape = { ...verifierShape, name: text, realm: text, resourceMetadata: text } satisfies Shape<

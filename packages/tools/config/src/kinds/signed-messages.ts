@@ -1,5 +1,5 @@
 import type { MessageSigner, SignedMessagesOptions } from '@portcullis/message'
-import { keys, privateKey } from '../key-readers.ts'
+import { decryption, keys, privateKey } from '../key-readers.ts'
 import type { Kind } from '../kind.ts'
 import { packageOf } from '../package-of.ts'
 import { listOf, number, readTable, table, text, texts, type Shape } from '../readers.ts'
@@ -14,6 +14,7 @@ const shape = {
   signedHeaders: texts,
   name: text,
   sessions: table({ groupKey: privateKey }),
+  decryption,
   verifyOn: text,
 } satisfies Shape<SignedMessagesOptions, 'memory' | 'clock'>
 
