@@ -81,6 +81,21 @@ describe.each(Object.entries(pairs) as [SignatureAlgorithm, Pair][])('%s', (algo
     expect(their.verify(data, signature.toString('latin1') as never)).toBe(false)
   })
 
+  // One in 256 signatures of RSA begins with a zero, and is the same number without it.
+  if (/^[RP]S/.test(algorithm))
+    test('a signature without its leading zero is false', async () => {
+      const their = verifier(algorithm, publicKey)
+      for (let at = 0; ; at++) {
+        const numbered = Buffer.from(`${at}`)
+        const signature = sign(algorithm, privateKey, numbered)
+        if (signature[0] !== 0) continue
+        expect(their.verify(numbered, signature)).toBe(true)
+        expect(their.verify(numbered, signature.subarray(1))).toBe(false)
+        expect(await their.verifyAsync(numbered, signature.subarray(1))).toBe(false)
+        return
+      }
+    })
+
   test('no key of another algorithm fits', async () => {
     for (const other of signatureAlgorithms) {
       if (signatureAlgorithmsOf(publicKey).includes(other)) continue

@@ -29,8 +29,12 @@ export function verifier(algorithm: SignatureAlgorithm, key: KeyObject, options:
   const isJose = formatOf(options) === 'jose' && family === 'ecdsa'
   const bound =
     family === 'pss' && hash !== undefined ? (key.asymmetricKeyType === 'rsa' ? bindToPss(key, hash) : pssOptions(key, size)) : key
+  // RFC 8017 sections 8.1.2 and 8.2.2, step 1. The runtime takes one from which leading zeros are missing.
+  const { modulusLength } = key.asymmetricKeyDetails ?? {}
+  const length = modulusLength === undefined ? undefined : Math.ceil(modulusLength / 8)
   const prepare = (signature: unknown) => {
     if (!(signature instanceof Uint8Array)) return undefined
+    if (length !== undefined && signature.length !== length) return undefined
     return isJose ? toDer(signature, size) : signature
   }
   return Object.freeze({
