@@ -4,6 +4,7 @@ import { messageSigner, signedMessages } from '@portcullis/message'
 import { createIssuer, startKafka, type Kafka, type KafkaOptions } from '@portcullis/test-servers'
 import { tlsBundle } from '@portcullis/tls'
 import { Admin } from '@platformatic/kafka'
+import { attempts } from './attempts.ts'
 import type { ClientOptions } from './client-options.ts'
 import { guard, scope, type ConsumerOptions, type KafkaClient } from './index.ts'
 import { client as kafkajs } from './kafkajs/index.ts'
@@ -47,6 +48,9 @@ export async function broker({ tokens: takesTokens = true, ...options }: KafkaOp
       ...(maxBytes === undefined ? [] : [{ name: 'max.message.bytes', value: String(maxBytes) }]),
     ]
     await admin.createTopics({ topics: [...names], partitions, replicas: 1, configs })
+    // What the broker has made it does not lead yet for a moment, and who writes in between is refused.
+    const partitionsOf = Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, timestamp: -1n }))
+    await attempts('topics', 50)(() => admin.listOffsets({ topics: names.map((name) => ({ name, partitions: partitionsOf })) }))
   }
   const close = async (): Promise<void> => {
     await admin.close().catch(() => undefined)
