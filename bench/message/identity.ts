@@ -38,7 +38,7 @@ export async function run({ quick }: RunOptions): Promise<Table> {
       ...(line.profile && { profile: line.profile }),
     })
     variants.push({ name: `${line.name}: sign`, batch: async (times) => void (await produce(signer, times)) })
-    variants.push(verifying(line, signer, group.privateKey, quick ? 2_048 : 16_384, await produce(signer, quick ? 2_048 : 16_384)))
+    variants.push(verifying(line, group.privateKey, quick ? 2_048 : 16_384, await produce(signer, quick ? 2_048 : 16_384)))
   }
   const measured = await measure(variants, { rounds: quick ? 5 : 15, roundMs: quick ? 100 : 300 })
   const of = (name: string): string => withSpread(measured.get(name))
@@ -88,7 +88,7 @@ async function produce(signer: BoundSource, count: number): Promise<Produced[]> 
   return all
 }
 
-function verifying({ name, keys }: Line, _signer: BoundSource, groupKey: KeyObject, size: number, produced: readonly Produced[]): Variant {
+function verifying({ name, keys }: Line, groupKey: KeyObject, size: number, produced: readonly Produced[]): Variant {
   let at = 0
   const make = (): Guard =>
     guard({

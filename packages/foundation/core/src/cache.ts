@@ -4,7 +4,8 @@ import { requireNumber } from './options.ts'
 // As long as a caller is asked to wait who found it full.
 const sweepPauseMs = 1_000
 
-interface Entry<V> {
+interface Entry<K, V> {
+  readonly key: K
   readonly value: V
   readonly expiresAtMs: number
 }
@@ -16,12 +17,12 @@ interface Entry<V> {
  * {@link get}; nothing runs in the background. Keys that a peer chose should be digests of one length.
  */
 export class BoundedCache<K, V> {
-  readonly #entries = new Map<K, Entry<V>>()
+  readonly #entries = new Map<K, Entry<K, V>>()
   readonly #maxEntries: number
   readonly #clock: Clock
   // Iterators that go on where they were: a fresh one steps over every hole that deletions left at the front.
   #oldest: MapIterator<K> | undefined
-  #hand: MapIterator<K> | undefined
+  #hand: MapIterator<Entry<K, V>> | undefined
   #sweptAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: { readonly maxEntries: number; readonly clock?: Clock }) {
@@ -44,7 +45,7 @@ export class BoundedCache<K, V> {
   set(key: K, value: V, expiresAtMs: number): void {
     this.#entries.delete(key)
     if (this.#entries.size >= this.#maxEntries) this.#evict()
-    this.#entries.set(key, { value, expiresAtMs })
+    this.#entries.set(key, { key, value, expiresAtMs })
   }
 
   /**
@@ -57,7 +58,7 @@ export class BoundedCache<K, V> {
     if (present !== undefined && present.expiresAtMs > now) return false
     this.#tidy(now)
     if (present === undefined && this.#entries.size >= this.#maxEntries && !this.#sweep(now)) return 'full'
-    this.#entries.set(key, { value, expiresAtMs })
+    this.#entries.set(key, { key, value, expiresAtMs })
     return true
   }
 
@@ -71,10 +72,9 @@ export class BoundedCache<K, V> {
   /** Looks at two entries for each that comes, so that what is over goes in time, and never all of it at once. */
   #tidy(now: number): void {
     for (let looked = 0; looked < 2; looked++) {
-      const next = (this.#hand ??= this.#entries.keys()).next()
+      const next = (this.#hand ??= this.#entries.values()).next()
       if (next.done === true) return void (this.#hand = undefined)
-      const entry = this.#entries.get(next.value)
-      if (entry !== undefined && entry.expiresAtMs <= now) this.#entries.delete(next.value)
+      if (next.value.expiresAtMs <= now) this.#entries.delete(next.value.key)
     }
   }
 
