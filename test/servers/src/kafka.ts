@@ -83,15 +83,7 @@ export async function startKafka(options: KafkaOptions = {}): Promise<Kafka> {
   const scram = Object.entries(users).flatMap(([user, password]) =>
     ['SCRAM-SHA-256', 'SCRAM-SHA-512'].flatMap((mechanism) => ['--add-scram', `${mechanism}=[name=${user},password=${password}]`]),
   )
-  const format = [
-    'kafka.tools.StorageTool',
-    'format',
-    '--cluster-id',
-    randomBytes(16).toString('base64url'),
-    '--config',
-    properties,
-    ...scram,
-  ]
+  const format = ['kafka.tools.StorageTool', 'format', '--cluster-id', clusterId(), '--config', properties, ...scram]
   await promisify(execFile)(java, [...jvm, ...format], { timeout: 60_000, cwd: directory })
 
   const running = await launchServer({
@@ -245,4 +237,11 @@ function jvmArguments(jars: string, options: KafkaOptions): string[] {
     '-cp',
     path.join(jars, '*'),
   ]
+}
+
+/** As Kafka makes them itself: one that begins with a dash would be taken for an option. */
+function clusterId(): string {
+  const bytes = randomBytes(16)
+  bytes[0] = (bytes[0] ?? 0) & 0x7f
+  return bytes.toString('base64url')
 }
