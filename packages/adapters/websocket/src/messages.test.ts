@@ -1,49 +1,9 @@
-import { forbid, granted, guard, scope, type AuditEvent } from '@portcullis/core'
-import { manualClock } from '@portcullis/core/testing'
-import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { serve, type GuardedSocket, type Principal, type ServeOptions, type SocketHandler, type WebSocketListener } from './index.ts'
-import { gate, open, revocations, tokens, slowPeer, until, type Peer, type PeerInit } from './service.test-support.ts'
+import { forbid, granted } from '@portcullis/core'
+import { describe, expect, it } from 'vitest'
+import { type GuardedSocket, type ServeOptions } from './index.ts'
+import { clock, events, listener, peer, policy, serving, taken, tls } from './serving.test-support.ts'
+import { open, revocations, slowPeer, until, type Peer } from './service.test-support.ts'
 
-let tls: DevelopmentTls
-let listener: WebSocketListener
-let events: AuditEvent[] = []
-let clock = manualClock(Date.now())
-let policy = makePolicy()
-function makePolicy() {
-  return guard({ authenticate: tokens(() => clock.now()), authorize: scope('orders:read'), clock, audit: (event) => events.push(event) })
-}
-
-beforeAll(async () => {
-  tls = await developmentTls()
-})
-beforeEach(() => {
-  events = []
-  clock = manualClock(Date.now())
-  policy = makePolicy()
-  revocations.clear()
-  gate.open = Promise.resolve()
-})
-afterEach(() => listener.close())
-afterAll(() => tls.close())
-
-const taken: string[] = []
-const echo: SocketHandler<Principal> = (socket) => {
-  taken.length = 0
-  socket.on('message', (data: Buffer, isBinary) => {
-    taken.push(data.toString())
-    socket.send(data, { binary: isBinary })
-  })
-}
-async function serving(options: Partial<ServeOptions> = {}, handler = echo): Promise<GuardedSocket[]> {
-  const sockets: GuardedSocket[] = []
-  listener = await serve({ tls, guard: policy, port: 0, ...options }, (socket, principal, request) => {
-    sockets.push(socket)
-    return handler(socket, principal, request)
-  })
-  return sockets
-}
-const peer = (init: PeerInit = { token: 'alice' }): Promise<Peer> => open(listener.port, tls.client, '/', init)
 const codes = (): (string | undefined)[] => events.map((event) => ('code' in event ? event.code : undefined))
 const pause = (ms = 40): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 

@@ -1,58 +1,9 @@
-import { allOf, authenticator, credentialOf, guard, notMine, refused, scope, vouchForPrincipal, type AuditEvent } from '@portcullis/core'
-import { manualClock } from '@portcullis/core/testing'
-import { developmentTls, type DevelopmentTls } from '@portcullis/tls/development'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import {
-  endings,
-  refusals,
-  serve,
-  type GuardedSocket,
-  type Principal,
-  type ServeOptions,
-  type SocketHandler,
-  type WebSocketListener,
-} from './index.ts'
-import { gate, open, revocations, tokens, slowPeer, until, type Peer, type PeerInit } from './service.test-support.ts'
+import { allOf, authenticator, credentialOf, guard, notMine, refused, scope, vouchForPrincipal } from '@portcullis/core'
+import { describe, expect, it } from 'vitest'
+import { endings, refusals, type GuardedSocket, type Principal } from './index.ts'
+import { clock, events, judgedBy, listener, peer, policy, serving, taken, tls } from './serving.test-support.ts'
+import { gate, revocations, tokens, slowPeer, until } from './service.test-support.ts'
 
-let tls: DevelopmentTls
-let listener: WebSocketListener
-let events: AuditEvent[] = []
-let clock = manualClock(Date.now())
-let policy = makePolicy()
-function makePolicy() {
-  return guard({ authenticate: tokens(() => clock.now()), authorize: scope('orders:read'), clock, audit: (event) => events.push(event) })
-}
-
-beforeAll(async () => {
-  tls = await developmentTls()
-})
-beforeEach(() => {
-  events = []
-  clock = manualClock(Date.now())
-  policy = makePolicy()
-  revocations.clear()
-  gate.open = Promise.resolve()
-})
-afterEach(() => listener.close())
-afterAll(() => tls.close())
-
-const taken: string[] = []
-const echo: SocketHandler<Principal> = (socket) => {
-  taken.length = 0
-  socket.on('message', (data: Buffer, isBinary) => {
-    taken.push(data.toString())
-    socket.send(data, { binary: isBinary })
-  })
-}
-async function serving(options: Partial<ServeOptions> = {}, handler = echo): Promise<GuardedSocket[]> {
-  const sockets: GuardedSocket[] = []
-  listener = await serve({ tls, guard: policy, port: 0, ...options }, (socket, principal, request) => {
-    sockets.push(socket)
-    return handler(socket, principal, request)
-  })
-  return sockets
-}
-const peer = (init: PeerInit = { token: 'alice' }): Promise<Peer> => open(listener.port, tls.client, '/', init)
 /** The one connection that is open, from the listener's side. */
 function only(): GuardedSocket {
   const [socket] = listener.sockets
@@ -237,7 +188,7 @@ describe('a renewal in band', () => {
       seen.push([credentials.map(({ kind }) => kind), binding?.method])
       return vouchForPrincipal({ issuer: 'tests', subject: 'alice' })
     })
-    policy = guard({ authenticate: recording, clock })
+    judgedBy(guard({ authenticate: recording, clock }))
     await serving()
     const one = await peer({ headers: { authorization: 'DPoP alice', dpop: 'proof' } })
     one.authenticate('Bearer alice')
@@ -252,7 +203,7 @@ describe('a renewal in band', () => {
   })
 
   it('as another subject closes with 1008', async () => {
-    policy = guard({ authenticate: tokens(), clock, audit: (event) => events.push(event) })
+    judgedBy(guard({ authenticate: tokens(), clock, audit: (event) => events.push(event) }))
     await serving()
     const one = await peer()
     one.authenticate('Bearer bob')
@@ -326,14 +277,16 @@ describe('a renewal in band', () => {
       if (basic === undefined) return notMine
       return basic.username === keys.valid ? vouchForPrincipal({ issuer: 'keys', subject: 'k' }) : refused('ERR_TEST_KEY')
     })
-    policy = guard({
-      authenticate: allOf(
-        tokens(() => clock.now()),
-        key,
-      ),
-      clock,
-      audit: (event) => events.push(event),
-    })
+    judgedBy(
+      guard({
+        authenticate: allOf(
+          tokens(() => clock.now()),
+          key,
+        ),
+        clock,
+        audit: (event) => events.push(event),
+      }),
+    )
     await serving({ protocols: ['orders'] })
     const basic = (name: string): string => `Basic ${Buffer.from(`${name}:secret`).toString('base64')}`
     // One stands in the field in whose form the frame comes, the other in a sub-protocol.
