@@ -2,16 +2,13 @@ import {
   checkOptions,
   ConfigurationError,
   messageBinding,
-  messageCallerHeader,
-  messageIdentityHeader,
+  messageSealer,
   requireFunction,
   requireText,
   UnavailableError,
   type BoundSource,
-  type Credential,
   type DelegatedSource,
   type Principal,
-  type Target,
 } from '@portcullis/core'
 import { attempts } from './attempts.ts'
 import { withoutIdentity } from './danger.ts'
@@ -108,7 +105,13 @@ export async function producer(options: ProducerOptions): Promise<KafkaProducer>
   const { client, identity, caller, maxAttempts = defaultAttempts } = options
   const sign = identity === withoutIdentity ? undefined : requireFunction<BoundSource>('producer: identity', identity)
   const trying = attempts('producer', maxAttempts)
-  const target: Target = { origin: client.origin, secure: client.secure, shared: true }
+  const seal = messageSealer({
+    where: 'producer',
+    target: { origin: client.origin, secure: client.secure, shared: true },
+    sign,
+    caller,
+    withoutForm: (message) => new ConfigurationError<KafkaErrorCode>('ERR_KAFKA_CREDENTIAL', message),
+  })
 
   const recordOf = async (message: MessageToSend): Promise<OutgoingRecord> => {
     const { topic, key, value, headers, partition, onBehalfOf } = checkMessage(message)
@@ -117,27 +120,17 @@ export async function producer(options: ProducerOptions): Promise<KafkaProducer>
       ...(partition !== undefined && { partition }),
       key: key === undefined ? undefined : Buffer.from(key),
       value: value === null ? undefined : Buffer.from(value),
-      headers: Object.entries(headers ?? {}).map(([name, one]) => [name, Buffer.from(one)] as const),
+      headers: Object.entries(headers ?? {}).map(asBytes),
     }
-    const carried: [string, Buffer][] = []
-    if (onBehalfOf !== undefined) {
-      if (caller === undefined)
-        throw new ConfigurationError(
-          'ERR_CALLER_MISSING',
-          'producer: a message is sent on behalf of somebody, and there is no `caller` to get a token from.',
-        )
-      carried.push([messageCallerHeader, textOf((await caller({ target, onBehalfOf })).credential)])
-    }
-    if (sign !== undefined) {
-      const binding = messageBinding({
+    const sealed = await seal(onBehalfOf, (token) =>
+      messageBinding({
         address: addressOf(topic, plain.value),
         payload: payloadOf(plain.value),
         ...(plain.key !== undefined && { key: plain.key }),
-        headers: signedForm([...plain.headers, ...carried]),
-      })
-      carried.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
-    }
-    return { ...plain, headers: [...plain.headers, ...carried] }
+        headers: signedForm([...plain.headers, ...token.map(asBytes)]),
+      }),
+    )
+    return { ...plain, headers: [...plain.headers, ...sealed.map(asBytes)] }
   }
 
   const native = await trying(() => client.openProducer())
@@ -174,13 +167,8 @@ function checkMessage(message: MessageToSend): MessageToSend {
   return message
 }
 
-function textOf(credential: Credential): Buffer {
-  if (credential.kind === 'envelope') return Buffer.from(credential.envelope)
-  if (credential.kind === 'bearer') return Buffer.from(credential.token.reveal())
-  throw new ConfigurationError<KafkaErrorCode>(
-    'ERR_KAFKA_CREDENTIAL',
-    `A credential of kind "${credential.kind}" has no form in a message.`,
-  )
+function asBytes([name, text]: readonly [name: string, text: string | Uint8Array]): readonly [name: string, value: Buffer] {
+  return [name, Buffer.from(text)]
 }
 
 function isList(messages: MessageToSend | readonly MessageToSend[]): messages is readonly MessageToSend[] {

@@ -2,15 +2,12 @@ import {
   checkOptions,
   ConfigurationError,
   messageBinding,
-  messageCallerHeader,
-  messageIdentityHeader,
+  messageSealer,
   requireFunction,
   requireText,
   type BoundSource,
-  type Credential,
   type DelegatedSource,
   type Principal,
-  type Target,
 } from '@portcullis/core'
 import type { MsgHdrs } from '@nats-io/transport-node'
 import { randomUUID } from 'node:crypto'
@@ -54,30 +51,21 @@ export function sealer(
   origin: string,
 ): (message: MessageToSend, reply?: string) => Promise<Sealed> {
   const sign = identity === withoutIdentity ? undefined : requireFunction<BoundSource>(`${where}: identity`, identity)
-  const target: Target = { origin, secure: true, shared: true }
+  const seal = messageSealer({
+    where,
+    target: { origin, secure: true, shared: true },
+    sign,
+    caller,
+    withoutForm: (message) => new ConfigurationError<NatsErrorCode>('ERR_NATS_CREDENTIAL', message),
+  })
   return async (message, reply) => {
     const { subject, content, headers = {}, id = randomUUID(), onBehalfOf } = checkMessage(message)
     const payload = Buffer.from(content)
-    const carried: [string, string][] = [...Object.entries(headers), [messageIdHeader, id]]
-    const token: [string, string][] = []
-    if (onBehalfOf !== undefined) {
-      if (caller === undefined)
-        throw new ConfigurationError(
-          'ERR_CALLER_MISSING',
-          `${where}: a message is sent on behalf of somebody, and there is no \`caller\` to get a token from.`,
-        )
-      token.push([messageCallerHeader, textOf((await caller({ target, onBehalfOf })).credential)])
-    }
-    if (sign !== undefined) {
-      const binding = messageBinding({
-        address: addressOf(subject),
-        payload,
-        id,
-        headers: signedForm([...Object.entries(headers), ...token], reply),
-      })
-      token.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
-    }
-    return { subject, content: payload, id, headers: nativeHeaders([...carried, ...token]) }
+    const own = Object.entries(headers)
+    const sealed = await seal(onBehalfOf, (token) =>
+      messageBinding({ address: addressOf(subject), payload, id, headers: signedForm([...own, ...token], reply) }),
+    )
+    return { subject, content: payload, id, headers: nativeHeaders([...own, [messageIdHeader, id], ...sealed]) }
   }
 }
 
@@ -114,10 +102,4 @@ export function subjectToken(text: string): string {
 
 function wrong(what: string): ConfigurationError {
   return new ConfigurationError<NatsErrorCode>('ERR_NATS_MESSAGE', `${what} ${natsErrorCodes.ERR_NATS_MESSAGE}`)
-}
-
-function textOf(credential: Credential): string {
-  if (credential.kind === 'envelope') return credential.envelope
-  if (credential.kind === 'bearer') return credential.token.reveal()
-  throw new ConfigurationError<NatsErrorCode>('ERR_NATS_CREDENTIAL', `A credential of kind "${credential.kind}" has no form in a message.`)
 }

@@ -2,16 +2,13 @@ import {
   checkOptions,
   ConfigurationError,
   messageBinding,
-  messageCallerHeader,
-  messageIdentityHeader,
+  messageSealer,
   requireFunction,
   requireNumber,
   requireText,
   type BoundSource,
-  type Credential,
   type DelegatedSource,
   type Principal,
-  type Target,
 } from '@portcullis/core'
 import type { Options } from 'amqplib'
 import { randomUUID } from 'node:crypto'
@@ -66,7 +63,13 @@ export async function producer(options: ProducerOptions): Promise<RabbitmqProduc
   const { client, identity, caller, maxAttempts = 8 } = options
   requireNumber('producer: maxAttempts', maxAttempts, { min: 1, max: 1_000 })
   const sign = identity === withoutIdentity ? undefined : requireFunction<BoundSource>('producer: identity', identity)
-  const target: Target = { origin: client.origin, secure: true, shared: true }
+  const seal = messageSealer({
+    where: 'producer',
+    target: { origin: client.origin, secure: true, shared: true },
+    sign,
+    caller,
+    withoutForm: (message) => new ConfigurationError<RabbitmqErrorCode>('ERR_RABBITMQ_CREDENTIAL', message),
+  })
   const line = new Line(client)
   await attempting(maxAttempts, () => line.channel())
 
@@ -75,25 +78,19 @@ export async function producer(options: ProducerOptions): Promise<RabbitmqProduc
     async send(message) {
       const { exchange = '', routingKey, content, headers = {}, properties = {}, id = randomUUID(), onBehalfOf } = checkMessage(message)
       const payload = Buffer.from(content)
-      const carried: Record<string, string> = { ...headers }
-      if (onBehalfOf !== undefined) {
-        if (caller === undefined)
-          throw new ConfigurationError(
-            'ERR_CALLER_MISSING',
-            'producer: a message is sent on behalf of somebody, and there is no `caller` to get a token from.',
-          )
-        carried[messageCallerHeader] = textOf((await caller({ target, onBehalfOf })).credential)
-      }
-      if (sign !== undefined) {
-        const binding = messageBinding({
+      const sealed = await seal(onBehalfOf, (token) =>
+        messageBinding({
           address: addressOf(exchange, routingKey),
           payload,
           id,
-          headers: signedForm(Object.entries(carried), properties),
-        })
-        carried[messageIdentityHeader] = textOf((await sign({ target, binding })).credential)
+          headers: signedForm([...Object.entries(headers), ...token], properties),
+        }),
+      )
+      const published: Options.Publish & { readonly messageId: string } = {
+        ...properties,
+        messageId: id,
+        headers: { ...headers, ...Object.fromEntries(sealed) },
       }
-      const published: Options.Publish & { readonly messageId: string } = { ...properties, messageId: id, headers: carried }
       await attempting(maxAttempts, async () => (await line.channel()).publish(exchange, routingKey, payload, published))
     },
     close,
@@ -121,13 +118,4 @@ function checkMessage(message: MessageToSend): MessageToSend {
         `The header "${name}" is reserved, or no text. ${rabbitmqErrorCodes.ERR_RABBITMQ_MESSAGE}`,
       )
   return message
-}
-
-function textOf(credential: Credential): string {
-  if (credential.kind === 'envelope') return credential.envelope
-  if (credential.kind === 'bearer') return credential.token.reveal()
-  throw new ConfigurationError<RabbitmqErrorCode>(
-    'ERR_RABBITMQ_CREDENTIAL',
-    `A credential of kind "${credential.kind}" has no form in a message.`,
-  )
 }

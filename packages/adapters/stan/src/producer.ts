@@ -2,16 +2,13 @@ import {
   checkOptions,
   ConfigurationError,
   messageBinding,
-  messageCallerHeader,
-  messageIdentityHeader,
+  messageSealer,
   requireFunction,
   requireNumber,
   requireText,
   type BoundSource,
-  type Credential,
   type DelegatedSource,
   type Principal,
-  type Target,
 } from '@portcullis/core'
 import { randomUUID } from 'node:crypto'
 import type { StanClient } from './client.ts'
@@ -65,7 +62,13 @@ export async function producer(options: ProducerOptions): Promise<StanProducer> 
   const { client, identity, caller, clientId = `producer-${randomUUID()}`, maxAttempts = 8 } = options
   requireNumber('producer: maxAttempts', maxAttempts, { min: 1, max: 1_000 })
   const sign = identity === withoutIdentity ? undefined : requireFunction<BoundSource>('producer: identity', identity)
-  const target: Target = { origin: client.origin, secure: client.secure, shared: true }
+  const seal = messageSealer({
+    where: 'producer',
+    target: { origin: client.origin, secure: client.secure, shared: true },
+    sign,
+    caller,
+    withoutForm: (message) => new ConfigurationError<StanErrorCode>('ERR_STAN_CREDENTIAL', message),
+  })
   const line = new Line(client, clientId)
   await attempting(maxAttempts, () => line.connection())
 
@@ -75,19 +78,10 @@ export async function producer(options: ProducerOptions): Promise<StanProducer> 
       const { channel, content, headers = {}, id = randomUUID(), onBehalfOf } = checkMessage(message)
       const payload = Buffer.from(content)
       const carried = Object.entries(headers)
-      if (onBehalfOf !== undefined) {
-        if (caller === undefined)
-          throw new ConfigurationError(
-            'ERR_CALLER_MISSING',
-            'producer: a message is sent on behalf of somebody, and there is no `caller` to get a token from.',
-          )
-        carried.push([messageCallerHeader, textOf((await caller({ target, onBehalfOf })).credential)])
-      }
-      if (sign !== undefined) {
-        const binding = messageBinding({ address: addressOf(channel), payload, id, headers: signedForm(carried) })
-        carried.push([messageIdentityHeader, textOf((await sign({ target, binding })).credential)])
-      }
-      const data = frame([[messageIdHeader, id], ...carried], payload)
+      const sealed = await seal(onBehalfOf, (token) =>
+        messageBinding({ address: addressOf(channel), payload, id, headers: signedForm([...carried, ...token]) }),
+      )
+      const data = frame([[messageIdHeader, id], ...carried, ...sealed], payload)
       await attempting(maxAttempts, () => line.publish(channel, data))
     },
     close,
@@ -108,10 +102,4 @@ function checkMessage(message: MessageToSend): MessageToSend {
 
 function wrong(what: string): ConfigurationError {
   return new ConfigurationError<StanErrorCode>('ERR_STAN_MESSAGE', `${what} ${stanErrorCodes.ERR_STAN_MESSAGE}`)
-}
-
-function textOf(credential: Credential): string {
-  if (credential.kind === 'envelope') return credential.envelope
-  if (credential.kind === 'bearer') return credential.token.reveal()
-  throw new ConfigurationError<StanErrorCode>('ERR_STAN_CREDENTIAL', `A credential of kind "${credential.kind}" has no form in a message.`)
 }
